@@ -1,0 +1,11 @@
+"The published methods."
+from importlib import import_module
+
+_names = {'FrameATSTLightningModule': 'methods.atstframe.model'}
+__all__ = list(_names)
+
+def __getattr__(name):
+    if name not in _names: raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'audiossl.{_names[name]}'), name)
+
+def __dir__(): return sorted(__all__)

@@ -1,0 +1,1 @@
+"ATST-Frame: the method, its embeddings."

@@ -1,0 +1,4 @@
+"Encoders and heads."
+from audiossl.models.transformer import *
+from audiossl.models.frame import *
+from audiossl.models.heads import *
