@@ -158,7 +158,8 @@ class Replay:
 
 def test_mixup_bank():
     e = E2['mixup_bank.out']
-    ratio,memory,first,*shape = re.search(r'calls of Mixup\(ratio=([\d.]+), n_memory=(\d+)\) on spec\((\d+)\+i,(\d+),(\d+),(\d+)\)', e['what']).groups()
+    call = r'calls of Mixup\(ratio=([\d.]+), n_memory=(\d+)\) on spec\((\d+)\+i,(\d+),(\d+),(\d+)\)'
+    ratio,memory,first,*shape = re.search(call, e['what']).groups()
     rng,mix = Replay(e['draws']), Mixup(float(ratio), int(memory))
     ins = [torch.from_numpy(spec(int(first)+i, *map(int, shape))) for i in range(e['shape'][0])]
     np.testing.assert_allclose(torch.stack([mix(x, rng) for x in ins]).numpy(), Z2['mixup_bank.out'], atol=2e-6)
