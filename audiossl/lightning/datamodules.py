@@ -6,8 +6,9 @@
 __all__ = ['DownStreamDataModule', 'change_speed', 'make_scene', 'SceneBatches', 'StepSampler', 'StepLoader',
            'PretrainDataModule', 'collate_padded', 'DownstreamDataModule']
 
-# %% ../../nbs/40_datamodules.ipynb #868ce085
+# %% ../../nbs/40_datamodules.ipynb #57701f8d
 import math
+from functools import partial
 import numpy as np, torch, torch.nn.functional as F
 import pytorch_lightning as pl
 from torch import Tensor
@@ -54,7 +55,7 @@ def make_scene(
     if noise_db: out += np.float32(10**(rng.uniform(*noise_db)/20))*rng.standard_normal(n_samples, dtype=np.float32)
     return out
 
-# %% ../../nbs/40_datamodules.ipynb #5fa756b8
+# %% ../../nbs/40_datamodules.ipynb #232bb182
 class SceneBatches(Dataset):
     "A dataset whose item `step` is one whole batch of scenes, a pure function of `(seed, step)`."
     def __init__(self,
@@ -65,8 +66,11 @@ class SceneBatches(Dataset):
         views:FrameViews|None=None, # has `batch(waves, rng)`; None: `FrameViews(anchor_len=scene_seconds)`
         scene_seconds:float=10., # length of a scene
         scene=None, # function `(pool, n_samples, rng) -> (n_samples,)`; None: `make_scene` with the arguments below
-        gap_s:tuple=(0.,.3), # see `make_scene`, as for all that follow
-        gain_db:tuple=(-12.,0.), speed:tuple|None=None, noise_db:tuple|None=None, p=None,
+        gap_s:tuple=(0.,.3), # silence before each clip, s, from and to; below 0 the clips overlap
+        gain_db:tuple=(-12.,0.), # loudness given to each clip, dB, from and to
+        speed:tuple|None=None, # speed given to each clip, factors from and to; None: as recorded
+        noise_db:tuple|None=None, # white noise under the scene, dB re full scale (RMS), from and to; None: none
+        p=None, # (n,) probability of each clip; None: all alike
         sr:int=16000 # samples per second
     ):
         if not len(pool): raise ValueError('pool is empty: at least one clip is needed')
@@ -76,7 +80,7 @@ class SceneBatches(Dataset):
         self.pool,self.seed,self.total_steps,self.batch_size = pool, seed, total_steps, batch_size
         self.views = FrameViews(anchor_len=scene_seconds, sr=sr) if views is None else views
         self.n_samples = round(scene_seconds*sr)
-        self.scene = scene or (lambda pool, n, rng: make_scene(pool, n, rng, **recipe))
+        self.scene = scene or partial(make_scene, **recipe)
 
     def __len__(self): return self.total_steps
 

@@ -60,41 +60,10 @@ def heldout_loss(model:nn.Module, # `FrameATST`, or the Lightning module that ho
     if not res: raise ValueError('no batches to evaluate on')
     return Heldout(*torch.stack(res).mean(0).tolist())
 
-# %% ../../../nbs/44_atstframe.ipynb #e0be4b2a
-class FrameATSTLightningModule(pl.LightningModule):
-    "ATST-Frame pre-training; `model.teacher.encoder` is what one keeps."
-    def __init__(self,
-        arch:str='small', # size of the encoder, a key of `FRAME_SIZES`
-        learning_rate:float=5e-4, # peak, after scaling to the batch (`scaled_lr`)
-        warmup_steps:int=1300, # steps in which the rate rises from 0 to its peak
-        max_steps:int=39010, # steps of the schedules; later steps keep the last values
-        ema:float=.99, # the teacher's momentum at the start
-        symmetric:bool=True, # see `FrameATST`
-        hidden:int=4096, # hidden width of projector and predictor
-        optimizer:str='atst', # 'atst': `ATSTAdamW`; 'torch': `torch.optim.AdamW`
-        predictor:bool=True, # False: none (to study collapse)
-        lr_end:float=1e-6, ema_end:float=1., # where rate and momentum end
-        weight_decay:float=.04, weight_decay_end:float=.4, # start and end
-        embed_dim:int|None=None, depth:int|None=None, num_heads:int|None=None, # of the encoder; None: as `arch` has it
-        patch_h:int=64, patch_w:int=4, # mel bins and frames of a token
-        spec_h:int=64, spec_w:int=1001, # largest picture: mel bins and frames
-        drop_path_rate:float=.1, # of the last block; rises from 0 in the first
-        pos_type:str='cut', patch_embed:str='Linear', nprompt:int=0, # see `FrameEncoder`
-        anchor_len:float=10., n_mels:int=64, win_length:int=1024 # of the training data: s, bins, samples; kept for those who load the checkpoint
-    ):
-        super().__init__()
-        if arch not in FRAME_SIZES: raise ValueError(f'arch={arch!r}: one of {", ".join(FRAME_SIZES)}')
-        if optimizer not in ('atst','torch'): raise ValueError(f"optimizer={optimizer!r}: 'atst' or 'torch'")
-        self.save_hyperparameters()
-        size = {k:v for k,v in dict(embed_dim=embed_dim, depth=depth, num_heads=num_heads).items() if v is not None}
-        self.model = FrameATST(lambda: frame_encoder(arch, patch_h=patch_h, patch_w=patch_w, spec_h=spec_h, spec_w=spec_w, drop_path_rate=drop_path_rate,
-                                                     pos_type=pos_type, patch_embed=patch_embed, nprompt=nprompt, **size),
-                               symmetric=symmetric, hidden=hidden, predictor=predictor)
-        self.lr_table = cosine_schedule(learning_rate, lr_end, max_steps, warmup_steps)
-        self.wd_table = cosine_schedule(weight_decay, weight_decay_end, max_steps)
-        self.ema_table = cosine_schedule(ema, ema_end, max_steps)
-        self._rng = None
-
+# %% ../../../nbs/44_atstframe.ipynb #8ba09a7a
+class _Stepwise(pl.LightningModule):
+    "What a step does: write the schedules, update, let the teacher follow; and what a checkpoint must hold for the next step to be the same."
+    _rng = None
     def configure_optimizers(self):
         groups, kw = param_groups(self.model.student), dict(lr=self.hparams.learning_rate, weight_decay=self.hparams.weight_decay, eps=1e-6)
         return ATSTAdamW(groups, **kw) if self.hparams.optimizer=='atst' else torch.optim.AdamW(groups, **kw)
@@ -128,6 +97,50 @@ class FrameATSTLightningModule(pl.LightningModule):
         if rng is None or self.trainer.global_step==0: return       # 0: the weights were loaded, but the run is new
         torch.set_rng_state(rng['cpu'].cpu())
         if rng['cuda'] is not None and self.device.type=='cuda': torch.cuda.set_rng_state(rng['cuda'].cpu())
+
+# %% ../../../nbs/44_atstframe.ipynb #070ccfd9
+class FrameATSTLightningModule(_Stepwise):
+    "ATST-Frame pre-training; `model.teacher.encoder` is what one keeps."
+    def __init__(self,
+        arch:str='small', # size of the encoder, a key of `FRAME_SIZES`
+        learning_rate:float=5e-4, # peak, after scaling to the batch (`scaled_lr`)
+        warmup_steps:int=1300, # steps in which the rate rises from 0 to its peak
+        max_steps:int=39010, # steps of the schedules; later steps keep the last values
+        ema:float=.99, # the teacher's momentum at the start
+        symmetric:bool=True, # see `FrameATST`
+        hidden:int=4096, # hidden width of projector and predictor
+        optimizer:str='atst', # 'atst': `ATSTAdamW`; 'torch': `torch.optim.AdamW`
+        predictor:bool=True, # False: none (to study collapse)
+        lr_end:float=1e-6, # where the rate ends
+        ema_end:float=1., # where the momentum ends
+        weight_decay:float=.04, # at the start
+        weight_decay_end:float=.4, # at the end
+        embed_dim:int|None=None, # D, width of the encoder; None: as `arch` has it
+        depth:int|None=None, # blocks of the encoder; None: as `arch` has it
+        num_heads:int|None=None, # heads of the encoder; None: as `arch` has it
+        patch_h:int=64, # mel bins of a token
+        patch_w:int=4, # frames of a token
+        spec_h:int=64, # mel bins of a picture
+        spec_w:int=1001, # frames of the longest picture
+        drop_path_rate:float=.1, # of the last block; rises from 0 in the first
+        pos_type:str='cut', # see `FrameEncoder`
+        patch_embed:str='Linear', # see `FrameEncoder`
+        nprompt:int=0, # see `FrameEncoder`
+        anchor_len:float=10., # length of the training crops, s; like the next two only kept, for those who load the checkpoint
+        n_mels:int=64, # mel bins of the training data
+        win_length:int=1024 # analysis window of the training data, samples
+    ):
+        super().__init__()
+        if arch not in FRAME_SIZES: raise ValueError(f'arch={arch!r}: one of {", ".join(FRAME_SIZES)}')
+        if optimizer not in ('atst','torch'): raise ValueError(f"optimizer={optimizer!r}: 'atst' or 'torch'")
+        self.save_hyperparameters()
+        size = {k:v for k,v in dict(embed_dim=embed_dim, depth=depth, num_heads=num_heads).items() if v is not None}
+        self.model = FrameATST(lambda: frame_encoder(arch, patch_h=patch_h, patch_w=patch_w, spec_h=spec_h, spec_w=spec_w, drop_path_rate=drop_path_rate,
+                                                     pos_type=pos_type, patch_embed=patch_embed, nprompt=nprompt, **size),
+                               symmetric=symmetric, hidden=hidden, predictor=predictor)
+        self.lr_table = cosine_schedule(learning_rate, lr_end, max_steps, warmup_steps)
+        self.wd_table = cosine_schedule(weight_decay, weight_decay_end, max_steps)
+        self.ema_table = cosine_schedule(ema, ema_end, max_steps)
 
 # %% ../../../nbs/44_atstframe.ipynb #5e9597d9
 class AtomicCheckpointIO(TorchCheckpointIO):

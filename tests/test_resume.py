@@ -1,0 +1,96 @@
+"""A training run that is killed and started again ends bit for bit where the run ends that nobody touched.
+
+This file is also the program whose processes are killed, `python test_resume.py FOLDER`: it imports the package once, runs nothing itself, and forks
+each life of each run, so that the test takes seconds; a life knows of the one before it only what lies in its folder.
+"""
+import json, os, subprocess, sys, traceback
+from pathlib import Path
+
+STEPS, EVERY = 12, 2                   # length of the run, steps between checkpoints
+
+def train(folder, workers, kill, in_save):
+    "Train in `folder`, from its checkpoint if there is one; `kill`: exit hard when so many steps are done, -1 never; `in_save`: in the midst of that step's save"
+    import logging, warnings
+    import numpy as np, torch, pytorch_lightning as pl
+    from audiossl.lightning.datamodules import PretrainDataModule, SceneBatches
+    from audiossl.methods.atstframe.model import AtomicCheckpointIO, FrameATSTLightningModule
+    logging.getLogger('pytorch_lightning').setLevel(logging.ERROR); warnings.filterwarnings('ignore')
+    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
+    file = folder/'run.ckpt'
+
+    class Diary(pl.Callback):          # stands before ModelCheckpoint, which Lightning moves to the end
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            m = trainer.callback_metrics
+            with open(folder/'diary.jsonl', 'a') as f:
+                row = dict(step=trainer.global_step, loss=m['loss'].item().hex(), lr=m['lr'].item(), wd=m['wd'].item(), ema=m['ema'].item())
+                f.write(json.dumps(row)+'\n'); f.flush(); os.fsync(f.fileno())
+    class Killer(pl.callbacks.Checkpoint):     # of this class, and last, so that it comes after ModelCheckpoint
+        def on_train_batch_end(self, trainer, *args):
+            if trainer.global_step==kill and not in_save: os._exit(7)
+            if trainer.global_step==kill-1 and in_save:      # the next save dies with its bytes written but not renamed
+                def replace(a, b): os._exit(8)
+                os.replace = replace
+
+    rng = np.random.default_rng(5)
+    pool = [np.sin(np.arange(n)*rng.uniform(.05, 1.)).astype(np.float32)*.3 for n in rng.integers(4000, 9000, 6)]
+    batches = SceneBatches(pool, seed=3, total_steps=STEPS, batch_size=3, scene_seconds=1.2, speed=(.8,1.25), noise_db=(-60.,-50.))
+    torch.manual_seed(0 if not file.exists() else 1234)         # a new process need not know the old stream
+    module = FrameATSTLightningModule('tiny', embed_dim=16, depth=2, num_heads=2, hidden=32, spec_w=121, drop_path_rate=.4,
+                                      learning_rate=5e-3, warmup_steps=3, max_steps=STEPS, ema=.9)
+    if file.exists(): # nothing may be left of the new weights
+        with torch.no_grad(): [p.zero_() for p in module.parameters()]
+    saver = pl.callbacks.ModelCheckpoint(folder, filename='run', every_n_train_steps=EVERY, save_top_k=1, enable_version_counter=False)
+    trainer = pl.Trainer(max_steps=STEPS, max_epochs=-1, accelerator='cpu', devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
+                         callbacks=[Diary(), saver, Killer()], plugins=[AtomicCheckpointIO()])
+    trainer.fit(module, PretrainDataModule(batches, num_workers=workers), ckpt_path=file if file.exists() else None)
+    torch.save(module.state_dict(), folder/'final.pt')
+
+# name -> (workers, [(kill when so many steps are done, in the midst of the last one's save), ...]); -1: never
+# at the first step (no checkpoint yet), between two checkpoints, during a save, just after one, at the last step but one
+LIVES = {'whole': (0, [(-1,False)]),
+         'none': (0, [(1,False), (5,False), (8,True), (11,False), (-1,False)]),
+         'two': (2, [(3,False), (6,False), (11,False), (-1,False)])}
+
+def main(folder):
+    "All lives of all runs, one after another; prints for each its exit code and the checkpoint files that it left"
+    import pytorch_lightning, audiossl.lightning.datamodules, audiossl.methods.atstframe.model
+    for name,(workers,lives) in LIVES.items():
+        for kill,in_save in lives:
+            pid = os.fork()
+            if not pid:
+                try: train(folder/name, workers, kill, in_save)
+                except BaseException: traceback.print_exc(); sys.stderr.flush(); os._exit(1)
+                os._exit(0)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            print(json.dumps(dict(name=name, kill=kill, in_save=in_save, code=code, left=sorted(o.name for o in (folder/name).glob('*.ckpt*')))), flush=True)
+            if code==1: sys.exit(1)
+
+def diary(folder): return [json.loads(l) for l in (folder/'diary.jsonl').read_text().splitlines()]
+
+def test_resume_is_exact(tmp_path):
+    import torch
+    env = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    r = subprocess.run([sys.executable, __file__, str(tmp_path)], env=env, capture_output=True, text=True, timeout=600)
+    assert r.returncode==0, f'{r.stdout[-1000:]}\n{r.stderr[-4000:]}'
+    for life in map(json.loads, r.stdout.splitlines()):
+        kill,in_save = life['kill'], life['in_save']
+        assert life['code']==(0 if kill<0 else 8 if in_save else 7), life
+        assert life['left']==['.run.ckpt.part']*in_save + ['run.ckpt']*(kill<0 or kill>=EVERY), life
+
+    want = {r['step']:r for r in diary(tmp_path/'whole')}
+    final = torch.load(tmp_path/'whole'/'final.pt', weights_only=True)
+    assert sorted(want)==list(range(1, STEPS+1)) and len({r['loss'] for r in want.values()})==STEPS
+    for name in ('none','two'):
+        steps, at = [], 0                                       # what each life must have done: from the last checkpoint to its end
+        for kill,in_save in LIVES[name][1]:
+            end = STEPS if kill<0 else kill
+            steps += range(at+1, end+1); at = (end-in_save)//EVERY*EVERY
+        rows = diary(tmp_path/name)
+        assert [r['step'] for r in rows]==steps, f'{name} workers: a step was lost or doubled'
+        for r in rows:
+            for k in ('loss','lr','wd','ema'): assert r[k]==want[r['step']][k], f'{name} workers, step {r["step"]}, {k}: {r[k]} instead of {want[r["step"]][k]}'
+        got = torch.load(tmp_path/name/'final.pt', weights_only=True)
+        assert list(got)==list(final)
+        for k in final: assert torch.equal(got[k], final[k]), f'{name} workers: {k} differs at the end'
+
+if __name__=='__main__': main(Path(sys.argv[1]))
