@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['logmel_statistics', 'Standardiser', 'logistic_path', 'linear_scores', 'knn_scores', 'inner_split', 'ProbeResult',
-           'linear_probe', 'knn_probe', 'compare', 'paired_difference_over_tasks']
+           'linear_probe', 'knn_probe', 'paired_difference_over_tasks', 'compare']
 
-# %% ../../nbs/51_probe.ipynb #419a9e6a
-import warnings
-import numpy as np, torch
+# %% ../../nbs/51_probe.ipynb #21c6f90e
+import warnings, numpy as np, torch
 from dataclasses import dataclass
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax, softmax
@@ -25,17 +24,13 @@ def logmel_statistics(
     with torch.no_grad(): mels = [front(torch.as_tensor(w).reshape(-1)) for w in waves]
     return torch.stack([torch.cat([m.mean(-1), m.std(-1, correction=0)]) for m in mels]).numpy()
 
-# %% ../../nbs/51_probe.ipynb #6290638f
+# %% ../../nbs/51_probe.ipynb #b608db3c
 class Standardiser:
     "Shift and scale features by the mean and deviation of the training clips; a constant feature becomes 0."
-    def __init__(self,
-        x:np.ndarray # (n, D) training features
-    ):
+    def __init__(self, x:np.ndarray): # (n, D) training features
         self.mean, sd = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
         self.scale = np.divide(1, sd, out=np.zeros_like(sd), where=sd>1e-6*np.abs(self.mean))
-    def __call__(self,
-        x:np.ndarray # (n, D) any features of the same kind
-    )->np.ndarray: # (n, D) float32, standardised
+    def __call__(self, x:np.ndarray)->np.ndarray: # (n, D) any features of the same kind, float32 standardised
         return ((x-self.mean)*self.scale).astype(np.float32)
 
 # %% ../../nbs/51_probe.ipynb #fdf9fd7f
@@ -77,7 +72,7 @@ def logistic_path(
         out.append(w)
     return out
 
-# %% ../../nbs/51_probe.ipynb #6ad4ed2e
+# %% ../../nbs/51_probe.ipynb #c45e3094
 def linear_scores(
     x:np.ndarray, # (n, D) training features
     y:np.ndarray, # (n,) class numbers, or (n, C) tags
@@ -86,11 +81,8 @@ def linear_scores(
     n_classes:int # C, columns of the results
 )->list: # for each value of `Cs`: (m, C) probabilities, 0 for a class without a training clip
     "Standardise, fit logistic regressions on (x, y), score `x_new`."
-    s = Standardiser(x); x_new, out = s(x_new), []
-    for w in logistic_path(s(x), y, Cs):
-        p = np.zeros((len(x_new), n_classes)); o = x_new@w[:-1]+w[-1]
-        p[:,:w.shape[1]] = expit(o) if y.ndim==2 else softmax(o, 1)
-        out.append(p)
+    s = Standardiser(x); z, out = s(x_new), [np.zeros((len(x_new), n_classes)) for _ in Cs]
+    for p,w in zip(out, logistic_path(s(x), y, Cs)): p[:,:w.shape[1]] = expit(z@w[:-1]+w[-1]) if y.ndim==2 else softmax(z@w[:-1]+w[-1], 1)
     return out
 
 # %% ../../nbs/51_probe.ipynb #73e5715b
@@ -133,7 +125,7 @@ def inner_split(
         if have[main[i]]+size[i]/2<=want[main[i]]: held[i] = True; have[main[i]] += size[i]
     return held[g]
 
-# %% ../../nbs/51_probe.ipynb #63e02fed
+# %% ../../nbs/51_probe.ipynb #5cce08e7
 @dataclass
 class ProbeResult:
     "What a probe said of each clip, and how good that was."
@@ -151,22 +143,19 @@ class ProbeResult:
         return (f'{self.metric} {self.score:.4f} on {(self.folds>=0).sum()} of {len(self.folds)} clips, '
                 f'{len(self.chosen)} fold(s), {name} {[o[name] for o in self.chosen]}')
     @property
-    def confusion(self): # (C, C) rows: truth
-        ok = self.folds>=0
-        return confusion(self.predictions[ok], self.labels[ok], self.scores.shape[1])
-    def reweighted(self,
-        weights:np.ndarray # (draws, n) how often each clip counts, as from `group_draws`
-    )->np.ndarray: # (draws,) the score if the clips came that often
-        "The score under other weights of the clips."
+    def confusion(self): # (C, C) counts, a row for each true class
+        return confusion(self.predictions[self.folds>=0], self.labels[self.folds>=0], self.scores.shape[1])
+    def reweighted(self, weights:np.ndarray)->np.ndarray: # weights (draws, n) of the clips, as from `group_draws`; scores (draws,)
+        "The score if the clips came that often."
         if self.metric=='accuracy':
-            ok = self.folds>=0; w = weights[:,ok]
-            with np.errstate(invalid='ignore'): return w@self.per_clip[ok]/w.sum(1)
+            w = weights*(self.folds>=0); total = w.sum(1)
+            return np.where(total>0, w@np.nan_to_num(self.per_clip)/np.maximum(total, 1e-12), np.nan)
         folds = [self.folds==f for f in range(len(self.chosen))]
         ap = [average_precision(self.scores[f], self.labels[f], weights[:,f]) for f in folds]
         mean = lambda o: np.where((~np.isnan(o)).any(1), np.nansum(o, 1)/np.maximum((~np.isnan(o)).sum(1), 1), np.nan)
         return mean(np.stack([mean(o) for o in ap], 1))
 
-# %% ../../nbs/51_probe.ipynb #ff47b530
+# %% ../../nbs/51_probe.ipynb #3644b5d7
 def _probe(features, labels, splits, groups, seed, name, grid, score_fn):
     x, y, splits = np.ascontiguousarray(features, dtype=np.float32), np.asarray(labels), list(splits)
     tags = y.ndim==2
@@ -180,13 +169,12 @@ def _probe(features, labels, splits, groups, seed, name, grid, score_fn):
     if len(g)!=len(y): raise ValueError(f'groups: {len(g)}, labels: {len(y)}')
     judge = lambda s, t: float(mean_average_precision(s, t) if tags else accuracy(s, t))
     scores, folds, chosen = np.full((len(y), n_classes), np.nan), np.full(len(y), -1), []
-    for f,(tr,te) in enumerate(splits):
-        tr, te = np.asarray(tr), np.asarray(te)
+    for f,(tr,te) in enumerate(map(np.asarray, p) for p in splits):
         both = np.intersect1d(g[tr], g[te])
         if len(both): raise ValueError(f'splits: fold {f} has group {both[0]!r} in training and in test')
         if (folds[te]>=0).any(): raise ValueError(f'splits: fold {f} tests a clip that an earlier fold tested')
-        best = {name: grid[0]}
-        if len(grid)>1:
+        if len(grid)==1: best = {name: grid[0]}
+        else:
             held = inner_split(y[tr], g[tr], rng=np.random.default_rng([seed, f]))
             if not held.any(): raise ValueError(f'groups: fold {f} has no group to spare for choosing {name}; give one value')
             fit, val = tr[~held], tr[held]
@@ -194,17 +182,14 @@ def _probe(features, labels, splits, groups, seed, name, grid, score_fn):
             best = {name: grid[int(np.argmax(inner))], 'inner': max(inner)}
         scores[te], folds[te] = score_fn(x[tr], y[tr], x[te], (best[name],), n_classes)[0], f
         chosen.append(best)
-    ok = folds>=0
-    per_clip = np.full(len(y), np.nan)
+    ok, per_clip = folds>=0, np.full(len(y), np.nan)
     if tags:
         pred = np.nan_to_num(scores)>0.5
-        any_ = ok&(y>0.5).any(1)
-        per_clip[any_] = average_precision(scores[any_].T, y[any_].T)
+        per_clip[ok] = average_precision(scores[ok].T, y[ok].T)
         score = float(np.mean([judge(scores[folds==f], y[folds==f]) for f in range(len(chosen))]))
     else:
         pred = np.where(ok, np.nan_to_num(scores).argmax(1), -1)
-        per_clip[ok] = pred[ok]==y[ok]
-        score = float(per_clip[ok].mean())
+        per_clip[ok] = (pred==y)[ok]; score = float(per_clip[ok].mean())
     return ProbeResult(score, 'mAP' if tags else 'accuracy', per_clip, pred, scores, y, folds, None if groups is None else g, chosen)
 
 def linear_probe(
@@ -230,45 +215,34 @@ def knn_probe(
     "Vote of the nearest training clips by cosine of the standardised features; `k` is chosen as `linear_probe` chooses `C`."
     return _probe(features, labels, splits, groups, seed, 'k', grid, knn_scores)
 
-# %% ../../nbs/51_probe.ipynb #3883a09e
-def _list(r): return [r] if isinstance(r, ProbeResult) else list(r)
-
-def _same_clips(a, b):
-    first = a[0]
-    for o in a+b:
-        if o.metric!=first.metric or not np.array_equal(o.folds, first.folds) or not np.array_equal(o.labels, first.labels):
-            raise ValueError('results to compare must come from the same clips, labels and splits')
-    return first
-
-def compare(
-    a:ProbeResult|list, # result of A, or one for each seed
-    b:ProbeResult|list, # result of B on the same clips and splits
-    groups=None, # (n,) source of each clip; None: those the results hold
-    n:int=1000, # bootstrap draws
-    seed:int=0 # of the draws
-)->tuple: # (score of A minus score of B, standard error)
-    "Paired difference of two probes, mean over seeds; the error comes from drawing groups."
-    return paired_difference_over_tasks({'': (a, b)}, None if groups is None else {'': groups}, n, seed)
-
+# %% ../../nbs/51_probe.ipynb #9a3e2a41
 def paired_difference_over_tasks(
-    pairs:dict, # task name -> (result or results of A, of B)
+    pairs:dict, # task name -> (A, B): a `ProbeResult` each, or a list of them, one for each seed
     groups:dict|None=None, # task name -> (n,) source of each clip; None: those the results hold
     n:int=1000, # bootstrap draws
     seed:int=0 # of the draws
 )->tuple: # (mean over tasks of score of A minus score of B, standard error)
     "Mean difference over tasks; a group is drawn for all tasks at once, because tasks share clips."
-    names = {}
+    pairs, known = {t: [[o] if isinstance(o, ProbeResult) else list(o) for o in p] for t,p in pairs.items()}, {}
     for t,(a,b) in pairs.items():
-        first = _same_clips(_list(a), _list(b))
-        g = first.groups if groups is None else groups[t]
+        o = a[0]; g = o.groups if groups is None else np.asarray(groups[t])
+        if any(r.metric!=o.metric or not np.array_equal(r.folds, o.folds) or not np.array_equal(r.labels, o.labels) for r in a+b):
+            raise ValueError(f'task {t!r}: results to compare must come from the same clips, labels and splits')
         if g is None: raise ValueError(f'groups: task {t!r} was probed without groups, give them here')
-        names[t] = np.asarray(g)
-    tested = {t: np.asarray(_list(a)[0].folds>=0) for t,(a,_) in pairs.items()}
-    every = np.unique(np.concatenate([names[t][tested[t]] for t in pairs]))
-    draws = group_draws(every, n, seed)
-    diffs, means = [], []
+        known[t] = o.folds>=0, g
+    every = np.unique(np.concatenate([g[ok] for ok,g in known.values()]))
+    draws, moved, means = group_draws(every, n, seed), [], []
     for t,(a,b) in pairs.items():
-        w = np.zeros((n, len(names[t]))); w[:,tested[t]] = draws[:,np.searchsorted(every, names[t][tested[t]])]
-        diffs.append(sum(o.reweighted(w) for o in _list(a))/len(_list(a))-sum(o.reweighted(w) for o in _list(b))/len(_list(b)))
-        means.append(np.mean([o.score for o in _list(a)])-np.mean([o.score for o in _list(b)]))
-    return float(np.mean(means)), float(np.nanstd(np.nanmean(diffs, 0)))
+        ok, g = known[t]; w = np.zeros((n, len(g))); w[:,ok] = draws[:,np.searchsorted(every, g[ok])]
+        moved.append(np.mean([o.reweighted(w) for o in a], 0)-np.mean([o.reweighted(w) for o in b], 0))
+        means.append(np.mean([o.score for o in a])-np.mean([o.score for o in b]))
+    return float(np.mean(means)), float(np.nanstd(np.nanmean(moved, 0)))
+
+def compare(
+    a:ProbeResult|list, # result of A, or one for each seed
+    b:ProbeResult|list, # result of B on the same clips and splits
+    groups=None, # (n,) source of each clip; None: those the results hold
+    **kwargs # `n`, `seed` of the bootstrap
+)->tuple: # (score of A minus score of B, standard error)
+    "Paired difference of two probes, mean over seeds; the error comes from drawing groups."
+    return paired_difference_over_tasks({'': (a, b)}, None if groups is None else {'': groups}, **kwargs)
