@@ -1,0 +1,17 @@
+"""Bring everything that is made from the notebooks in step with them: modules, clean notebooks, README.md and the site's sidebar.
+
+usage (anywhere): python tools/export.py
+"""
+import os
+from pathlib import Path
+import readme, sidebar
+
+def main():
+    root = Path(__file__).resolve().parent.parent
+    os.chdir(root)
+    from nbdev.clean import nbdev_clean
+    from nbdev.doclinks import nbdev_export
+    nbdev_export(); nbdev_clean()
+    readme.write(root); sidebar.write(root)
+
+if __name__ == '__main__': main()
