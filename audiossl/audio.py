@@ -6,10 +6,9 @@
 __all__ = ['SAMPLE_RATE', 'EXTENSIONS', 'data_path', 'examples', 'example', 'to_mono', 'AudioError', 'resample', 'MissingAudio',
            'AudioInfo', 'audio_info', 'load_audio', 'save_audio', 'find_audio']
 
-# %% ../nbs/00_audio.ipynb #0c42ebf3
+# %% ../nbs/00_audio.ipynb #1a95e4bb
 import difflib, math, os, struct
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 import numpy as np, soundfile as sf, torch
@@ -183,7 +182,7 @@ def _run_up(path, subtype, start):
         if (end:=int.from_bytes(tail[at+6:at+14], 'little', signed=True))>=0: return min(start, end)
     return 0
 
-# %% ../nbs/00_audio.ipynb #b0e31931
+# %% ../nbs/00_audio.ipynb #2dbfb190
 def load_audio(
     path:str|Path, # a WAV, FLAC, Ogg, Opus or MP3 file
     sr:int=SAMPLE_RATE, # Hz, rate wanted
@@ -207,13 +206,13 @@ def load_audio(
                 parts.append(to_mono(torch.from_numpy(x.T)))
                 at += len(x)
     except sf.LibsndfileError: pass                 # as good as no more samples
-    if at<stop and not (info.format=='MP3' and stop-at<=2*1152 and not _mp3_start(path)[1]):   # a guessed length may be two frames off
+    if at<stop and (at<=block*a or info.format!='MP3' or stop-at>2*1152 or _mp3_start(path)[1]):   # a guessed length may be two frames off
         raise _bad(path, 'truncated', f'it breaks off after about {at/info.sr:.1f} of {info.seconds:.1f} s')
     wave = torch.cat(parts)[block*a-begin:]
     if not wave.isfinite().all(): raise _bad(path, 'nan', f'{(~wave.isfinite()).sum():,} of {len(wave):,} samples are NaN or infinite')
     return resample(wave, info.sr, sr)[first-block*b:last-block*b]
 
-# %% ../nbs/00_audio.ipynb #392a419e
+# %% ../nbs/00_audio.ipynb #43d34ad7
 EXTENSIONS = ('.wav', '.flac', '.ogg', '.opus', '.mp3') # what `find_audio` finds and `save_audio` writes
 def save_audio(
     path:str|Path, # its extension is one of `EXTENSIONS`
@@ -228,7 +227,8 @@ def save_audio(
     if not path.parent.is_dir(): raise _bad(path, 'missing', 'its folder does not exist', 'Make it first')
     if x.ndim not in (1,2) or x.numel()==0: raise ValueError(f'wave must be (N,) or (C, N) and not empty, got {tuple(x.shape)}')
     if not x.isfinite().all(): raise _bad(path, 'nan', f'{(~x.isfinite()).sum():,} samples are NaN or infinite', 'Mend the wave')
-    if subtype not in ('FLOAT','DOUBLE') and (top:=x.abs().max())>1: raise _bad(path, 'clip', f'its peak is {top:.2f}', "Scale it to 1 or use 'FLOAT'")
+    if subtype not in ('FLOAT','DOUBLE') and (peak:=x.abs().max())>1:
+        raise _bad(path, 'clip', f'its peak is {peak:.2f}', "Scale the wave to 1, or write a WAV with subtype='FLOAT'")
     format,subtype = 'OGG' if kind=='OPUS' else kind, subtype or {'OPUS':'OPUS', 'WAV':'PCM_16', 'FLAC':'PCM_16'}.get(kind)
     if subtype=='PCM_16': x = (x*2**15).round().clamp(-2**15, 2**15-1).short()   # libsndfile would scale by 2**15-1 and lose a little each time
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
