@@ -65,7 +65,7 @@ def encoder_state(
     if 'cls_token' in part or 'norm.weight' in part: raise CheckpointError('holds an ATST-Clip encoder (with a class token); ATST-Frame encoders are read here')
     return part
 
-# %% ../nbs/45_checkpoint.ipynb #1e7a67eb
+# %% ../nbs/45_checkpoint.ipynb #ab3e9c42
 def encoder_config(
     state:dict, # names -> tensors of an encoder, from `encoder_state`
     settings:dict|None=None, # what the file says of itself: `hyper_parameters` of a checkpoint
@@ -89,7 +89,7 @@ def encoder_config(
     else: raise CheckpointError(f'{slots-1} positions and patches of {patch[1]} values do not tell the shape of a patch; give patch_h and patch_w')
     h,w = hw
     rows = spec_h//h
-    if h*w!=np.prod(patch[1:]) or (kinds and 'spec_w' not in told and hw not in kinds) or not rows or (slots-1)%rows:
+    if h*w!=np.prod(patch[1:]) or (kinds and 'spec_w' not in told and rows*(1001//w)!=slots-1) or not rows or (slots-1)%rows:
         raise CheckpointError(f'patches of {h} x {w} do not fit: the weights have {np.prod(patch[1:])} values a patch and {slots-1} positions'
             + (f', as {kinds[0][0]} x {kinds[0][1]} patches do' if kinds else ''))
     cols = (slots-1)//rows
@@ -129,7 +129,7 @@ def save_pretrained(
     _write(folder/'config.json', lambda p: p.write_text(json.dumps(info, indent=1)+'\n'))
     return folder
 
-# %% ../nbs/45_checkpoint.ipynb #4580a265
+# %% ../nbs/45_checkpoint.ipynb #74befec3
 def _build(state, config, hyper, where):
     "An encoder in evaluation mode from weights and arguments"
     try:
@@ -140,7 +140,7 @@ def _build(state, config, hyper, where):
         if bad: raise CheckpointError(f'{bad[0]} has shape {tuple(state[bad[0]].shape)}, not {tuple(model.state_dict()[bad[0]].shape)}')
         nan = [k for k,v in state.items() if not v.isfinite().all()]
         if nan: raise CheckpointError(f'{nan[0]} holds NaN or infinite numbers; take an earlier checkpoint')
-    except ValueError as e: raise CheckpointError(f'{where}: {e}') from None
+    except (ValueError, TypeError) as e: raise CheckpointError(f'{where}: {e}') from None
     model.load_state_dict(state)
     model.hyper_param = dict(hyper)
     return model.eval()
@@ -166,6 +166,7 @@ def from_pretrained(
         raise CheckpointError(f'{folder/"model.safetensors"}: damaged, or not the weights of its config.json (checksums differ)')
     return _build(_tensors(folder/'model.safetensors'), info['config'], info.get('hyper_param', {}), folder)
 
+# %% ../nbs/45_checkpoint.ipynb #cfce98d6
 def load_model(
     path:str|Path, # a folder from `save_pretrained`, a `.safetensors` file, or a checkpoint of pre-training
     which:str='teacher', # encoder of a pre-training checkpoint: 'teacher' or 'student'

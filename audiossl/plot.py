@@ -27,11 +27,12 @@ def use_style(): # call it once, first
     "Give matplotlib's own functions the same look."
     plt.rcParams.update(STYLE)
 
-# %% ../nbs/01_plot.ipynb #f84cc8e0
+# %% ../nbs/01_plot.ipynb #5f71d758
 def _array(x): return np.asarray(x.detach().cpu().float() if hasattr(x, 'detach') else x)
 
 def _axes(ax, height, width=6.):
     if ax is not None: return ax
+    plt.draw_if_interactive() # loads the backend now: loaded inside the context, its interactive mode would be undone at the end
     with plt.rc_context(STYLE): return plt.subplots(figsize=(width,height))[1]
 
 def _shaped(x, ndim, shape, name):

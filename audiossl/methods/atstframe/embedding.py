@@ -33,7 +33,7 @@ def chunk_frames(
     "Cut a recording into chunks."
     return [(a, min(a+chunk, n_frames)) for a in range(0, n_frames, chunk) if parity or n_frames-a>=patch_w]
 
-# %% ../../../nbs/46_embedding.ipynb #409667ca
+# %% ../../../nbs/46_embedding.ipynb #1bdcd647
 def _parts(audio, model, parity, n_blocks, chunk, scene):
     "Outputs for each chunk of (B, N) or (B, 1, N)"
     audio = torch.as_tensor(audio)
@@ -42,7 +42,7 @@ def _parts(audio, model, parity, n_blocks, chunk, scene):
     device = model.pos_embed.device
     front = getattr(model, 'transform', None) or LogMel()
     mel = front.to(device)(pad_short(audio.to(device), model.patch_w))
-    return [model.get_intermediate_layers(mel[...,a:b], n=n_blocks or model.depth, scene=scene)
+    return [model.get_intermediate_layers(mel[...,a:b], n=model.depth if n_blocks is None else n_blocks, scene=scene)
             for a,b in chunk_frames(mel.shape[-1], chunk or model.config['spec_w'], model.patch_w, parity)]
 
 def get_scene_embedding(
@@ -91,7 +91,7 @@ def group_similar(
         else: out.append([i])
     return out
 
-# %% ../../../nbs/46_embedding.ipynb #ab9955c0
+# %% ../../../nbs/46_embedding.ipynb #e72c516f
 def _wave(w, i, patch_w):
     "One wave of a list, checked"
     w = torch.as_tensor(w)
@@ -112,7 +112,7 @@ def _mels(waves, front, chunk, patch_w, batch_size, samples=2**25):
             out,n = [],0
     if out: yield out
 
-@torch.inference_mode()
+@torch.no_grad()
 def embed_clips(
     model:FrameEncoder, # run in evaluation mode, left as it was
     waves:list, # of (N,) float tensors or arrays, 16 kHz, each of its own length
@@ -121,7 +121,8 @@ def embed_clips(
     front:LogMel|None=None # front end; None: `front_end(model)`
 )->Tensor: # (n, n_blocks*D) float32 on the CPU, in the order of `waves`, blocks ascending
     "One vector for each wave, whatever the others are."
-    front,n_blocks,was = front or front_end(model),n_blocks or model.depth,model.training
+    if batch_size<1: raise ValueError(f'batch_size={batch_size}: at least 1')
+    front,n_blocks,was = front or front_end(model),model.depth if n_blocks is None else n_blocks,model.training
     waves = [_wave(w, i, model.patch_w) for i,w in enumerate(waves)]
     total,count = torch.zeros(len(waves), n_blocks*model.embed_dim*(2 if model.nprompt else 1)),torch.zeros(len(waves), 1)
     model.eval()
@@ -130,7 +131,7 @@ def embed_clips(
             for group in group_similar([m.shape[-1] for _,m in chunks], batch_size):
                 ids,mels = zip(*[chunks[i] for i in group])
                 length = [m.shape[-1] for m in mels]
-                x = torch.stack([F.pad(m, (0,max(length)-n)) for m,n in zip(mels, length)])[:,None]
+                x = torch.stack([F.pad(m, (0,max(length)-n)) for m,n in zip(mels, length)])[:,None].to(model.pos_embed.device)
                 y = model.get_intermediate_layers(x, None if min(length)==max(length) else torch.tensor(length, device=x.device), n_blocks)
                 ids = torch.tensor(ids)
                 total.index_add_(0, ids, y.float().cpu())
