@@ -6,13 +6,14 @@
 __all__ = ['app', 'console', 'complain', 'main', 'progress', 'score_lines', 'run_quickstart', 'quiet', 'show_datasets', 'facts',
            'show_facts', 'open_lab']
 
-# %% ../nbs/71_cli.ipynb #bfe3351a
+# %% ../nbs/71_cli.ipynb #47d03c7f
 import os, shutil, subprocess, sys
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Optional
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,10 +21,10 @@ from rich.table import Table
 # %% ../nbs/71_cli.ipynb #f7c50fe5
 import audiossl
 
-# %% ../nbs/71_cli.ipynb #38ccfc75
+# %% ../nbs/71_cli.ipynb #28968e68
 app = typer.Typer(name='audiossl', help='Audio self-supervised learning: pre-train, look, judge.', no_args_is_help=True, add_completion=False,
                   pretty_exceptions_enable=False, rich_markup_mode=None)
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, force_jupyter=False)
 
 # %% ../nbs/71_cli.ipynb #1c84ae27
 def complain(
@@ -46,7 +47,7 @@ def main(
         print(f'audiossl: {line}', file=sys.stderr)
         sys.exit(130 if isinstance(e, KeyboardInterrupt) or 'stopped at step' in line else 1)
 
-# %% ../nbs/71_cli.ipynb #c45359bd
+# %% ../nbs/71_cli.ipynb #2643e1ac
 @contextmanager
 def progress(
     every_s:float=10. # seconds between lines where there is no terminal
@@ -70,8 +71,8 @@ def score_lines(
     report:dict # from `quickstart`
 )->Table: # of rich, linear probe
     "The table that ends a quickstart."
-    t = Table('task', 'classes', 'sounds', *report['representations'], title='linear probe: accuracy (tags: mAP) ± standard error over sources')
-    for row in report['tasks']: t.add_row(row['task'], str(row['classes']), str(row['sounds']), *['{:.3f} ± {:.3f}'.format(*row['linear'][n]) for n in report['representations']])
+    t = Table('task', *report['representations'], title='linear probe: accuracy (tags: mAP) ± standard error', box=SIMPLE, padding=(0,1))
+    for row in report['tasks']: t.add_row(row['task'], *[f'{s:.3f} ± {e:.3f}'.replace(' ± 0', '±') for s,e in (row['linear'][n] for n in report['representations'])])
     return t
 
 @app.command('quickstart')
@@ -87,7 +88,7 @@ def run_quickstart(
     from audiossl.quickstart import quickstart
     with quiet(), progress() as show:
         report = quickstart(minutes, data, seed, out, device, fast_dev_run, say=lambda line: console.print(escape(line)), show=show)
-    console.print(score_lines(report))
+    console.print(score_lines(report), soft_wrap=False)
     for b,(d,se) in report['differences'].items(): console.print(f'trained against {b}, mean of the headline tasks: {verdict(d, se)}')
     if report['trial']: console.print('this was a trial of a few steps: it says nothing about learning')
     console.print(f'report: {escape(str(out/"report.html"))}')
