@@ -47,10 +47,11 @@ def main(
         print(f'audiossl: {line}', file=sys.stderr)
         sys.exit(130 if isinstance(e, KeyboardInterrupt) or 'stopped at step' in line else 1)
 
-# %% ../nbs/71_cli.ipynb #2643e1ac
+# %% ../nbs/71_cli.ipynb #2c6566ab
 @contextmanager
 def progress(
-    every_s:float=10. # seconds between lines where there is no terminal
+    every_s:float=10., # seconds between lines where there is no terminal
+    console:Console=console # where to
 ): # function that takes the rows of `Watch`
     "A bar in a terminal, a line now and then elsewhere."
     import time
