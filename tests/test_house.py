@@ -140,11 +140,14 @@ def no_notebook_tools_in_modules(root):
 
 def no_import_from_a_face(root):
     "Exported code imports from modules: nbdev turns an import from a face into one that hides where it points"
-    pkgs = {f'{PKG}.{o}'.rstrip('.') for o in packages(root)}
+    pkgs,mods = ({f'{PKG}.{o}'.rstrip('.') for o in f(root)} for f in (packages, modules))
     for b in books(root):
+        plain = all(o.attr.startswith('__') for c in b.exported for o in ast.walk(c.tree)          # `import audiossl` for its version: fine
+                    if isinstance(o, ast.Attribute) and isinstance(o.value, ast.Name) and o.value.id==PKG)
         for c in b.exported:
             for mod,name in imports(c.tree):
-                if mod in pkgs and name!='__version__': yield f'{c.at} imports {name or ""} from the face {mod}'
+                if mod==PKG and name is None and plain: continue
+                if mod in pkgs and name!='__version__' and f'{mod}.{name}' not in mods: yield f'{c.at} imports {name or "all"} from the face {mod}'
                 if mod.startswith('.'): yield f'{c.at} imports relatively from {mod}'
 
 # ---- rules about size and form -----------------------------------------------------------------------------------------------------------
@@ -178,6 +181,12 @@ def no_widget_state(root):
     "The state of widgets is not stored: it is large, new each time, and stops nbdev's writer"
     for b in books(root):
         if 'widgets' in b.json['metadata']: yield f'{b.path.name} stores widgets'
+
+def folder_is_restored(root):
+    "A notebook that changes the current folder changes it back: its last cell must find the project"
+    for b in books(root):
+        n = sum(isinstance(o, ast.Call) and ast.unparse(o.func)=='os.chdir' for c in b.lessons for o in ast.walk(c.tree))
+        if n==1: yield f'{b.path.name} calls os.chdir once: back again in a hidden cell before the last, or use contextlib.chdir'
 
 def names_are_shown(root):
     "Each public name is used in a lesson cell that is run; a command of the command line may be shown as a quoted word"
@@ -349,7 +358,8 @@ FAULTS = [
     (no_notebook_tools_in_modules, lambda r: add(r, '20_store', code('#| export\nfrom fastcore.basics import patch'))),
     (no_notebook_tools_in_modules, lambda r: add(r, '20_store', code('#| export\nclass A:\n    import IPython.display'))),
     (no_import_from_a_face, lambda r: add(r, '40_net', code('#| export\nfrom audiossl.data import open_store'))),
-    (no_import_from_a_face, lambda r: add(r, '40_net', code('#| export\ndef f():\n    import audiossl'))),
+    (no_import_from_a_face, lambda r: add(r, '40_net', code('#| export\ndef f():\n    import audiossl\n    return audiossl.load()'))),
+    (no_import_from_a_face, lambda r: add(r, '40_net', code('#| export\nfrom audiossl import data'))),
     (sizes, lambda r: append(r, f'{PKG}/audio.py', '\n'*250)),
     (sizes, lambda r: add(r, '00_audio', code('#| export\n'+'x = 1\n'*60))),
     (sizes, lambda r: add(r, '00_audio', text('x'*300_000))),
@@ -359,6 +369,7 @@ FAULTS = [
     (ids, lambda r: edit(r, '00_audio', set_id)),
     (ids, lambda r: edit(r, '00_audio', lambda nb: nb['cells'][2].update(id='c0'))),
     (no_widget_state, lambda r: edit(r, '00_audio', lambda nb: nb['metadata'].update(widgets={}))),
+    (folder_is_restored, lambda r: add(r, '00_audio', code('import os\nos.chdir("..")'))),
     (names_are_shown, lambda r: append(r, f'{PKG}/audio.py', "__all__ = ['load', 'save']\n") or (r/PKG/'audio.py').write_text("__all__ = ['load', 'save']\n")),
     (no_machine_in_outputs, lambda r: add(r, '00_audio', code('1', stream('/home/me/x.wav')))),
     (no_machine_in_outputs, lambda r: add(r, '00_audio', code('1', dict(output_type='display_data', data={'text/html': ['<b>', '/tmp/x</b>']})))),

@@ -52,19 +52,20 @@ def lab(tmp_path_factory, chromium):
     with jupyter_lab(nbs, tmp) as res: yield res
 
 def open_and_run(page, base, token, path, timeout=240):
-    "Open notebook `path`, wait for its kernel, run every cell; the source of the cells that failed"
+    "Open notebook `path`, wait for its kernel, run every cell; source and error of the cells that failed"
     page.set_default_timeout(timeout*1000)
     page.goto(f'{base}/doc/tree/{path}?token={token}&reset')
     page.wait_for_selector('.jp-Notebook .jp-Cell')
     page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'")
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")       # resolves when the last cell is done
     return page.evaluate("""() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
-        .filter(c => (c.outputs ?? []).some(o => o.output_type == 'error')).map(c => c.getSource())""")
+        .flatMap(c => (c.outputs ?? []).filter(o => o.output_type == 'error').map(o => [c.getSource(), `${o.ename}: ${o.evalue}`]))""")
 
 @pytest.mark.parametrize('name,pictures,players', SHOWN, ids=[o[0] for o in SHOWN])
 def test_notebook_in_jupyterlab(lab, new_page, shots, name, pictures, players):
     page = new_page()
-    assert open_and_run(page, *lab, f'{name}.ipynb') == []
+    failed = open_and_run(page, *lab, f'{name}.ipynb')
+    assert not failed, failed
     count = lambda what: page.locator(f'.jp-OutputArea-output {what}').count()
     assert count('img') >= pictures and count('audio') >= players, (count('img'), count('audio'))
     assert page.eval_on_selector_all('.jp-OutputArea-output img', 'es => es.every(e => e.naturalWidth > 100)')
@@ -72,4 +73,4 @@ def test_notebook_in_jupyterlab(lab, new_page, shots, name, pictures, players):
         if count('img'): page.locator('.jp-OutputArea-output img').first.scroll_into_view_if_needed()
         page.wait_for_timeout(300); page.screenshot(path=str(shots/f'lab_{name}.png'))
 
-def test_a_failing_cell_is_seen(lab, new_page): assert open_and_run(new_page(), *lab, '_planted.ipynb') == ['assert 1+1==3']
+def test_a_failing_cell_is_seen(lab, new_page): assert open_and_run(new_page(), *lab, '_planted.ipynb') == [['assert 1+1==3', 'AssertionError: ']]
