@@ -50,7 +50,7 @@ def read_checkpoint(
     if not isinstance(ckpt, dict): raise CheckpointError(f'{path}: holds a {type(ckpt).__name__}, a checkpoint is a dict')
     return ckpt
 
-# %% ../nbs/45_checkpoint.ipynb #750d12d6
+# %% ../nbs/45_checkpoint.ipynb #528fa237
 def encoder_state(
     checkpoint:dict, # from `read_checkpoint`, or names -> tensors
     which:str='teacher' # of a pre-training checkpoint: 'teacher' or 'student'
@@ -62,7 +62,8 @@ def encoder_state(
         if f'{prefix}pos_embed' in state: break
     else: raise CheckpointError(f'holds no encoder: no name ends in `pos_embed`; it has {", ".join([*map(str, state)][:3]) or "nothing"}, ...')
     part = {k[len(prefix):]:v for k,v in state.items() if k.startswith(prefix)}
-    if 'cls_token' in part or 'norm.weight' in part: raise CheckpointError('holds an ATST-Clip encoder (with a class token); ATST-Frame encoders are read here')
+    if 'cls_token' in part or 'norm.weight' in part: 
+        raise CheckpointError('holds an ATST-Clip encoder (with a class token); ATST-Frame encoders are read here')
     return part
 
 # %% ../nbs/45_checkpoint.ipynb #ab3e9c42
@@ -129,13 +130,14 @@ def save_pretrained(
     _write(folder/'config.json', lambda p: p.write_text(json.dumps(info, indent=1)+'\n'))
     return folder
 
-# %% ../nbs/45_checkpoint.ipynb #74befec3
+# %% ../nbs/45_checkpoint.ipynb #cc4e90ef
 def _build(state, config, hyper, where):
     "An encoder in evaluation mode from weights and arguments"
     try:
         model = FrameEncoder(**config)
         missing,extra = set(model.state_dict())-set(state),set(state)-set(model.state_dict())
-        if missing or extra: raise CheckpointError(f'names do not fit: {len(missing)} missing, {len(extra)} unknown, such as {sorted(missing|extra)[0]}')
+        if missing or extra:
+            raise CheckpointError(f'names do not fit: {len(missing)} missing, {len(extra)} unknown, such as {sorted(missing|extra)[0]}')
         bad = [k for k,v in model.state_dict().items() if v.shape!=state[k].shape]
         if bad: raise CheckpointError(f'{bad[0]} has shape {tuple(state[bad[0]].shape)}, not {tuple(model.state_dict()[bad[0]].shape)}')
         nan = [k for k,v in state.items() if not v.isfinite().all()]
@@ -166,7 +168,7 @@ def from_pretrained(
         raise CheckpointError(f'{folder/"model.safetensors"}: damaged, or not the weights of its config.json (checksums differ)')
     return _build(_tensors(folder/'model.safetensors'), info['config'], info.get('hyper_param', {}), folder)
 
-# %% ../nbs/45_checkpoint.ipynb #cfce98d6
+# %% ../nbs/45_checkpoint.ipynb #870331ac
 def load_model(
     path:str|Path, # a folder from `save_pretrained`, a `.safetensors` file, or a checkpoint of pre-training
     which:str='teacher', # encoder of a pre-training checkpoint: 'teacher' or 'student'
@@ -174,7 +176,8 @@ def load_model(
 )->FrameEncoder: # in evaluation mode; `.hyper_param` holds the settings in the file
     "The encoder in any supported file."
     path = Path(path)
-    if unknown := asked.keys()-inspect.signature(FrameEncoder).parameters.keys(): raise TypeError(f'load_model: unknown argument {sorted(unknown)[0]!r}')
+    if unknown := asked.keys()-inspect.signature(FrameEncoder).parameters.keys():
+        raise TypeError(f'load_model: unknown argument {sorted(unknown)[0]!r}')
     if path.is_dir() and not asked: return from_pretrained(path)
     if path.is_dir(): path = path/'model.safetensors'
     if not path.exists(): raise FileNotFoundError(f'{path}: no such file or folder')
@@ -192,7 +195,7 @@ def load_model(
     except CheckpointError as e: raise CheckpointError(f'{path}: {e}') from None
     return _build(state, config, hyper, path)
 
-# %% ../nbs/45_checkpoint.ipynb #4d90b9b1
+# %% ../nbs/45_checkpoint.ipynb #e2fd1a3a
 _bundled = Path(__file__).parent/'data'/'weights' if '__file__' in globals() else Path('data/weights')
 
 def list_models(
@@ -214,9 +217,11 @@ def create_model(
     if pretrained is True:
         pretrained = _bundled/name
         have = sorted(o.parent.name for o in _bundled.glob('*/config.json'))
-        if name not in have: raise FileNotFoundError(f'{name}: no weights come with the package for it (but for: {", ".join(have) or "none"}); name a file or folder')
+        if name not in have:
+            raise FileNotFoundError(f'{name}: no weights for it come with the package (but for: {", ".join(have) or "none"}); name a file or folder')
     source = load_model(pretrained)
-    wrong = [f'{k}={v} (file: {source.config[k]})' for k,v in model.config.items() if k not in ('drop_path_rate','avg_blocks') and source.config[k]!=v]
+    free = ('drop_path_rate','avg_blocks')          # of no weight in a file
+    wrong = [f'{k}={v} (file: {source.config[k]})' for k,v in model.config.items() if k not in free and source.config[k]!=v]
     if wrong: raise CheckpointError(f'{pretrained}: not the weights of {name}: {", ".join(wrong)}')
     model.load_state_dict(source.state_dict())
     model.hyper_param = source.hyper_param

@@ -23,7 +23,8 @@ def published(path, size='small', drop=()):
     j = json.loads((GOLDEN/f'06_ckpt_frame_{size}.json').read_text())
     state = {k:torch.from_numpy(np.asarray(fill(k, s, 1))) if 'teacher.encoder' in k else torch.zeros(s) for k,(s,_) in j['state_dict'].items()}
     group = dict(lr=np.float64(1e-3), weight_decay=np.float64(.04), betas=(.9,.999), step=np.int64(3), eps=np.float32(1e-6))
-    torch.save({'epoch':1, 'global_step':1, 'pytorch-lightning_version':'2.2.1', 'state_dict':state, 'optimizer_states':[{'state':{}, 'param_groups':[group]}],
+    torch.save({'epoch':1, 'global_step':1, 'pytorch-lightning_version':'2.2.1', 'state_dict':state,
+        'optimizer_states':[{'state':{}, 'param_groups':[group]}],
         'lr_schedulers':[], 'hparams_name':'kwargs', 'hyper_parameters':{k:v for k,v in j['hyper_parameters'].items() if k not in drop}}, path)
     return j,state
 
@@ -59,14 +60,18 @@ class Evil:
 @pytest.mark.parametrize('name', ['zip','legacy','pickle2','pickle4','inside'])
 def test_malicious(tmp_path, name):
     flag = tmp_path/'ran'
-    for i,evil in enumerate([Evil(os.system, f'touch {flag}'), Evil(eval, f'open({str(flag)!r},"w")'), Evil(exec, f'open({str(flag)!r},"w")'), Evil(Path.touch, flag),
-                 Evil(pickle.loads, pickle.dumps(Evil(os.system, f'touch {flag}')))]):
+    write = f'open({str(flag)!r}, "w")'
+    hidden = pickle.dumps(Evil(os.system, f'touch {flag}'))
+    why = 'not a checkpoint' if name=='pickle4' else 'refused, nothing was run: it asks for `.*(system|eval|exec|Path|loads|touch|getattr)`'
+    evils = Evil(os.system, f'touch {flag}'), Evil(eval, write), Evil(exec, write), Evil(Path.touch, flag), Evil(pickle.loads, hidden)
+    for i,evil in enumerate(evils):
         p = tmp_path/f'{i}.ckpt'
         if name.startswith('pickle'): p.write_bytes(pickle.dumps({'state_dict':evil}, int(name[-1])))
-        else: torch.save({'state_dict':{'pos_embed':torch.ones(1,2,64)}, 'x':[{'y':evil}]} if name=='inside' else evil, p, _use_new_zipfile_serialization=name!='legacy')
+        else:
+            if name=='inside': evil = {'state_dict':{'pos_embed':torch.ones(1,2,64)}, 'x':[{'y':evil}]}
+            torch.save(evil, p, _use_new_zipfile_serialization=name!='legacy')
         for read in (read_checkpoint, load_model, embedding.load_model, lambda p: create_model('atst_frame_tiny', p)):
-            with pytest.raises(CheckpointError, match='not a checkpoint' if name=='pickle4' else 'refused, nothing was run: it asks for `.*(system|eval|exec|Path|loads|touch|getattr)`') as e:
-                read(p)
+            with pytest.raises(CheckpointError, match=why) as e: read(p)
             one_line(e)
             assert str(p) in str(e.value) and not flag.exists()
     pickle.loads(pickle.dumps(Evil(os.system, f'touch {flag}')))
@@ -85,7 +90,8 @@ def test_numpy_names_are_no_door(tmp_path):
 def test_broken(tmp_path, tiny):
     torch.save({'state_dict':{f'model.teacher.encoder.{k}':v for k,v in tiny.state_dict().items()}}, tmp_path/'a.ckpt')
     data = (tmp_path/'a.ckpt').read_bytes()
-    for i,b in enumerate([b'', b'junk', data[:100], data[:len(data)//2], data[:-10], b'\x80\x02}q\x00.', b'PK\x03\x04'+b'\0'*100, pickle.dumps([1,2])]):
+    junk = b'', b'junk', b'\x80\x02}q\x00.', b'PK\x03\x04'+b'\0'*100, pickle.dumps([1,2])
+    for i,b in enumerate([*junk, data[:100], data[:len(data)//2], data[:-10]]):
         (tmp_path/f'{i}.ckpt').write_bytes(b)
         with pytest.raises(CheckpointError) as e: load_model(tmp_path/f'{i}.ckpt')
         one_line(e)
@@ -95,15 +101,16 @@ def test_broken(tmp_path, tiny):
     for p in ('none.ckpt','none.safetensors','none','audiossl/atst'):
         with pytest.raises(FileNotFoundError): load_model(tmp_path/p)
     state = tiny.state_dict()
-    for change,why in [(dict(extra=torch.zeros(1)), '1 unknown'), ({'norm_frame.bias':torch.zeros(7)}, 'shape'), ({'mask_embed':state['mask_embed']*float('nan')}, 'NaN')]:
+    nan = state['mask_embed']*float('nan')
+    for change,why in [({'extra':torch.zeros(1)}, '1 unknown'), ({'norm_frame.bias':torch.zeros(7)}, 'shape'), ({'mask_embed':nan}, 'NaN')]:
         save_file({**state, **change}, tmp_path/'x.safetensors')
         with pytest.raises(CheckpointError, match=why) as e: load_model(tmp_path/'x.safetensors')
         one_line(e)
     save_file({k:v for k,v in state.items() if k!='blocks.1.attn.proj.bias'}, tmp_path/'x.safetensors')
     with pytest.raises(CheckpointError, match='1 missing.*blocks.1.attn.proj.bias'): load_model(tmp_path/'x.safetensors')
 
-@pytest.mark.parametrize('kwargs', [dict(), dict(patch_h=16, patch_w=16), dict(patch_embed='CNN'), dict(nprompt=2), dict(spec_h=128, patch_h=128), dict(spec_w=601),
-    dict(mlp_ratio=2.), dict(pos_type='interpolate')])
+@pytest.mark.parametrize('kwargs', [dict(), dict(patch_h=16, patch_w=16), dict(patch_embed='CNN'), dict(nprompt=2),
+    dict(spec_h=128, patch_h=128), dict(spec_w=601), dict(mlp_ratio=2.), dict(pos_type='interpolate')])
 def test_found_again(tmp_path, kwargs):
     "From shapes and settings comes the encoder that was saved"
     enc = FrameEncoder(128, 2, 2, **kwargs).eval()
@@ -119,7 +126,8 @@ def test_found_again(tmp_path, kwargs):
 def test_patch_shape_is_not_guessed():
     square,flat = FrameEncoder(128, 1, 2, patch_h=16, patch_w=16).state_dict(),FrameEncoder(128, 1, 2).state_dict()
     assert square['patch_embed.patch_embed.weight'].shape==flat['patch_embed.patch_embed.weight'].shape
-    for settings,asked in [(dict(patch_h=64, patch_w=4),{}), ({},dict(patch_h=64, patch_w=4)), (dict(patch_h=16, patch_w=16),dict(patch_h=64, patch_w=4))]:
+    is_flat,is_square = dict(patch_h=64, patch_w=4),dict(patch_h=16, patch_w=16)
+    for settings,asked in [(is_flat,{}), ({},is_flat), (is_square,is_flat)]:
         with pytest.raises(CheckpointError): encoder_config(square, settings, **asked)
     with pytest.raises(CheckpointError): encoder_config(flat, dict(patch_h=16, patch_w=16))
     with pytest.raises(CheckpointError, match='give patch_h'): encoder_config(FrameEncoder(128, 1, 2, spec_w=101).state_dict())
@@ -141,3 +149,13 @@ def test_folder(tmp_path, tiny):
         (tmp_path/'config.json').write_text(text)
         with pytest.raises(CheckpointError) as e: from_pretrained(tmp_path)
         one_line(e)
+
+def test_own_pretraining(tmp_path):
+    "What this package's own pre-training saves is read back, teacher and student"
+    from audiossl.methods.atstframe.model import FrameATSTLightningModule
+    m = FrameATSTLightningModule('tiny', hidden=32)
+    with torch.no_grad(): m.model.student.encoder.mask_embed += 1
+    for zipped in (True, False):
+        saved = {'pytorch-lightning_version':'2.6.6', 'state_dict':m.state_dict(), 'hyper_parameters':dict(m.hparams)}
+        torch.save(saved, tmp_path/'a.ckpt', _use_new_zipfile_serialization=zipped)
+        for who in ('teacher','student'): assert same(load_model(tmp_path/'a.ckpt', which=who), getattr(m.model, who).encoder)

@@ -11,6 +11,7 @@ from audiossl.methods.atstframe.embedding import embed_clips, get_scene_embeddin
 from audiossl.models.frame import FrameEncoder, frame_encoder
 from audiossl.models.heads import AttentionHead, LinearHead
 from audiossl.models.transformer import Attention, key_mask
+from audiossl.transforms.logmel import LogMel
 
 HERE = Path(__file__).parent/'data'/'golden'
 GOLDEN = Path(os.environ.get('AUDIOSSL_GOLDEN', HERE))
@@ -130,6 +131,23 @@ def test_embed_batch(model):
     close(embed_clips(model, clips[3:9], n_blocks=1), alone[3:9,-model.embed_dim:], 1e-5)       # no drop path, and the mode is put back
     assert model.training and model.eval()
     assert embed_clips(model, []).shape==(0, alone.shape[1])
+    with torch.enable_grad(): torch.nn.Linear(alone.shape[1], 1)(embed_clips(model, clips[6:8])).sum().backward()       # a head can be trained on it
+    for kwargs,why in [(dict(batch_size=0),'batch_size=0'), (dict(n_blocks=0),'n=0'), (dict(n_blocks=9),'n=9')]:
+        with pytest.raises(ValueError, match=why): embed_clips(model, clips[:1], **kwargs)
+    for bad,why in [(torch.zeros(1,800),'shape'), (torch.zeros(0),'shape'), (torch.full((800,), torch.nan),'holds NaN')]:
+        with pytest.raises(ValueError, match='waves.1.: '+why): embed_clips(model, [clips[0], bad])
+    with pytest.raises(TypeError, match='waves.1.: floating'): embed_clips(model, [clips[0], torch.zeros(800).short()])
+
+def test_settings_of_training():
+    "`embed_clips` follows the window and the chunks that an encoder was trained with"
+    enc = frame_encoder('tiny').eval()
+    x = torch.randn(16000*3, generator=torch.Generator().manual_seed(0))*.1
+    enc.hyper_param = dict(win_length=640, anchor_len=2., n_mels=64)
+    mel = LogMel(win_length=640)(x)[None,None]
+    want = (enc.get_intermediate_layers(mel[...,:201], n=4)+enc.get_intermediate_layers(mel[...,201:], n=4))/2
+    close(embed_clips(enc, [x]), want, 1e-5)
+    square = FrameEncoder(64, 1, 1, patch_h=16, patch_w=16).eval()                      # its token lasts 160 ms
+    assert embed_clips(square, [x[:800], x]).isfinite().all()
 
 # --- 08: heads
 

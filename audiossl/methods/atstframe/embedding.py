@@ -33,12 +33,13 @@ def chunk_frames(
     "Cut a recording into chunks."
     return [(a, min(a+chunk, n_frames)) for a in range(0, n_frames, chunk) if parity or n_frames-a>=patch_w]
 
-# %% ../../../nbs/46_embedding.ipynb #1bdcd647
+# %% ../../../nbs/46_embedding.ipynb #681a02ef
 def _parts(audio, model, parity, n_blocks, chunk, scene):
     "Outputs for each chunk of (B, N) or (B, 1, N)"
     audio = torch.as_tensor(audio)
     if audio.ndim==2: audio = audio[:,None]
-    if audio.ndim!=3 or audio.shape[1]!=1 or not audio.numel(): raise ValueError(f'audio: shape (B, N) or (B, 1, N) is needed, not {tuple(audio.shape)}')
+    if audio.ndim!=3 or audio.shape[1]!=1 or not audio.numel():
+        raise ValueError(f'audio: shape (B, N) or (B, 1, N) is needed, not {tuple(audio.shape)}')
     device = model.pos_embed.device
     front = getattr(model, 'transform', None) or LogMel()
     mel = front.to(device)(pad_short(audio.to(device), model.patch_w))
