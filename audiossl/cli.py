@@ -26,7 +26,7 @@ app = typer.Typer(name='audiossl', help='Audio self-supervised learning: pre-tra
                   pretty_exceptions_enable=False, rich_markup_mode=None)
 console = Console(highlight=False, soft_wrap=True, force_jupyter=False)
 
-# %% ../nbs/71_cli.ipynb #1c84ae27
+# %% ../nbs/71_cli.ipynb #1ed3b844
 def complain(
     error:BaseException # what was raised
 )->str|None: # one line, or None for a fault that nobody foresaw
@@ -41,11 +41,15 @@ def main(
     args:list|None=None # words after `audiossl`; None: those of the process
 ):
     "The command `audiossl`: exit code 0 done, 1 not done, 2 wrong words, 130 stopped by Ctrl-C."
-    try: app(args=args, standalone_mode=True)
+    try: code = app(args=args, standalone_mode=False)
     except (Exception, KeyboardInterrupt) as e:
+        if hasattr(e, 'format_message'):                # words that the parser does not take; no words at all ask for help
+            text = e.format_message()
+            print(text if '\n' in text else f'audiossl: {text.rstrip(".")}; see --help', file=sys.stderr); sys.exit(e.exit_code)
         if os.environ.get('AUDIOSSL_DEBUG') or (line := complain(e)) is None: raise
         print(f'audiossl: {line}', file=sys.stderr)
         sys.exit(130 if isinstance(e, KeyboardInterrupt) or 'stopped at step' in line else 1)
+    sys.exit(code if isinstance(code, int) else 0)
 
 # %% ../nbs/71_cli.ipynb #2c6566ab
 @contextmanager
