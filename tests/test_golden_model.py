@@ -24,7 +24,10 @@ J7,Z7 = read('07_embedding')
 J8,Z8 = read('08_downstream')
 E4,E7,E8 = J4['entries'],J7['entries'],J8['entries']
 close = lambda a, b, tol: np.testing.assert_allclose(a.detach().numpy(), b, rtol=0, atol=tol)
-torch.set_grad_enabled(False)
+
+@pytest.fixture(autouse=True)
+def no_grad():
+    with torch.no_grad(): yield
 
 def formula(text): # 'spec(4100, 3, 1, 64, 101)' -> what it says
     name,args = re.fullmatch(r'(spec|mask|wave)\(([\d., ]+)\)', text).groups()
