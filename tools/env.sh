@@ -47,11 +47,12 @@ if [ -e "$venv" ] && ours && { ! works || [ -f "$venv/.audiossl-busy" ]; }; then
     say "$venv is not usable (its Python is gone, or an installation was interrupted): made anew"
     rm -rf "$venv"
 fi
+rmdir "$venv" 2>/dev/null || true                                          # an empty folder is no obstacle
 if [ -e "$venv" ] && ! works; then die "$venv is there but holds no Python from 3.$low to 3.$high: remove it, or set VENV=path"; fi
 if ! [ -e "$venv" ]; then
     if have_uv; then show uv venv --quiet --python "${py:-3.12}" "$venv"
     elif [ -z "$py" ]; then
-        die "audiossl needs Python 3.$low to 3.$high and none was found (python3 is $(python3 --version 2>&1 | head -1 || true)): install one, or uv, or set PYTHON=path"
+        die "audiossl needs Python 3.$low to 3.$high and none was found ($(command -v python3 >/dev/null 2>&1 && python3 --version 2>&1 || echo "no python3")): install one, or uv, or set PYTHON=path"
     else
         if ! "$py" -c 'import ensurepip, venv' 2>/dev/null; then
             if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then show apt-get update -qq; show apt-get install -y -qq python3-venv

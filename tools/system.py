@@ -29,6 +29,7 @@ FIND = dict(chromium=find_chromium, npm=find_npm)
 def missing(name):
     "None when program `name` is there, else one line that says why it is not"
     if FIND[name](): return None
+    if name=='chromium' and (own := os.environ.get('CHROMIUM')): return f'CHROMIUM={own} is not there'
     f = REASONS/f'{name}.txt'
     return f"no {name}: {f.read_text().strip() if f.exists() else f'`python tools/system.py {name}` tries to install it'}"
 
@@ -60,7 +61,8 @@ def install(name):
 def ensure(name):
     "True when program `name` is there or could be installed; else the reason is printed and kept"
     f = REASONS/f'{name}.txt'; f.unlink(missing_ok=True); why = None
-    if not FIND[name]():
+    if name=='chromium' and os.environ.get('CHROMIUM') and not FIND[name](): why = missing(name)
+    elif not FIND[name]():
         try: install(name)
         except RuntimeError as e: why = str(e)
         if not FIND[name](): why = why or 'installed, and yet not found'
