@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['RunError', 'open_run', 'Watch', 'stopping', 'fit', 'steps_in']
 
-# %% ../nbs/69_running.ipynb #f30d9a7b
+# %% ../nbs/69_running.ipynb #5b3abb7a
 import json, math, shutil, signal, time
 from contextlib import contextmanager
 from pathlib import Path
-import numpy as np
+import numpy as np, torch
 import pytorch_lightning as pl
 
 # %% ../nbs/69_running.ipynb #b8817111
@@ -47,17 +47,17 @@ def open_run(
     except OSError as e: raise RunError(f'{folder}: cannot be written ({e.strerror}); choose another --out') from None
     return want
 
-# %% ../nbs/69_running.ipynb #c93df5c5
+# %% ../nbs/69_running.ipynb #f555b012
 class Watch(pl.Callback):
     "Keeps the curve of a run, saves it every few seconds, shows it, and stops when asked; its state lives in the checkpoint."
     def __init__(self,
         path, # checkpoint to write; None: none is written
-        show=lambda row: None, # takes a dict: step, steps, loss, std_student, std_teacher, lr, ema, clips_per_s, left_s
-        batch_size:int=1, # clips in a step, for the rate
+        show=lambda row: None, # takes a dict: step, steps, loss, std_student, std_teacher, lr, ema, heard, left_s
+        batch_s:float=1., # seconds of sound in a step, for the rate
         save_s:float=20., # seconds between checkpoints
         every:int=10 # steps between two points of the curve
     ):
-        self.path,self.show,self.batch_size,self.save_s,self.every = path and Path(path), show, batch_size, save_s, every
+        self.path,self.show,self.batch_s,self.save_s,self.every = path and Path(path), show, batch_s, save_s, every
         self.curve,self.seconds,self.times,self.asked = [], 0., [], False
     def state_dict(self): return dict(curve=self.curve, seconds=self.seconds)
     def load_state_dict(self, state): self.curve,self.seconds = list(state['curve']), state['seconds']
@@ -70,7 +70,7 @@ class Watch(pl.Callback):
         if not math.isfinite(row['loss']): raise RunError(f'step {k}: the loss is {row["loss"]}; the last good state is in {self.path}')
         if k%self.every==0 or k==n: self.curve.append(row)
         pace = float(np.median(self.times[-50:]))
-        self.show(dict(row, steps=n, clips_per_s=self.batch_size/pace, left_s=(n-k)*pace))
+        self.show(dict(row, steps=n, heard=self.batch_s/pace, left_s=(n-k)*pace))
         if self.asked: trainer.should_stop = True
         if self.path and (self.asked or k==n or now-self.saved>self.save_s): self.save(trainer); self.saved = time.monotonic()
     def save(self, trainer):
@@ -80,7 +80,7 @@ class Watch(pl.Callback):
             raise RunError(f'{self.path}: cannot be saved at step {trainer.global_step} ({getattr(e, "strerror", None) or e}); '
                            'make room and run the same command again') from None
 
-# %% ../nbs/69_running.ipynb #b814aa35
+# %% ../nbs/69_running.ipynb #d78f66b6
 @contextmanager
 def stopping(
     watch:Watch, # told to stop
@@ -100,13 +100,16 @@ def fit(
     data, # dataset whose item `step` is a whole batch, see `SceneBatches`
     watch:Watch, # its checkpoint is gone on from if it is there
     device:str='cpu', # 'cpu', 'cuda' or 'mps'
-    num_workers:int=0 # processes that make batches ahead
+    num_workers:int=0, # processes that make batches ahead
+    seed:int=0 # of what is drawn while training (drop path); torch's own random state is left as it was
 )->pl.Trainer:
     "Train with Lightning; a run that was stopped goes on where it was."
     trainer = pl.Trainer(max_steps=module.hparams.max_steps, accelerator={'cuda': 'gpu'}.get(device, device), devices=1, logger=False, callbacks=[watch],
                          plugins=[AtomicCheckpointIO()], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
     last = watch.path if watch.path and watch.path.exists() else None
-    trainer.fit(module, datamodule=PretrainDataModule(data, num_workers), ckpt_path=last)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        trainer.fit(module, datamodule=PretrainDataModule(data, num_workers), ckpt_path=last)
     return trainer
 
 # %% ../nbs/69_running.ipynb #6c59c756

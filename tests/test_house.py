@@ -243,6 +243,14 @@ def no_machine_in_sources(root):
         for c in b.cells:
             if m := re.search(r'/root/|/work/|/home/[a-z]+/|/Users/', c.src): yield f'{c.at} names {m[0]}'
 
+def text_arrives_whole(root):
+    "Backslashes of maths are neither lost (an invisible character instead) nor doubled (a line break instead)"
+    for b in books(root):
+        for c in b.cells:
+            if m := re.search(r'[\x00-\x08\x0b-\x1f\x7f]', c.src): yield f'{c.at} holds {m[0]!r} in {c.src[max(0, m.start()-20):m.end()+20]!r}'
+            for m in re.findall(r'(?<![\$\\])\$[^$\n]+\$(?!\$)', c.src) if c.kind=='markdown' else []:
+                if re.search(r'\\\\[a-zA-Z]', m): yield f'{c.at} doubles a backslash in {m}'
+
 def links_lead_somewhere(root):
     "A link from a notebook to another, or to a file beside it, leads to one that is there"
     for b in books(root):
@@ -379,6 +387,8 @@ FAULTS = [
     (outputs_quiet, lambda r: add(r, '00_audio', code('1', dict(output_type='error', ename='ValueError', evalue='', traceback=[])))),
     (outputs_stored, lambda r: edit(r, '00_audio', lambda nb: [c.update(outputs=[]) for c in nb['cells'] if 'outputs' in c])),
     (no_machine_in_sources, lambda r: add(r, '00_audio', code('load("/home/me/x.wav")'))),
+    (text_arrives_whole, lambda r: add(r, '00_audio', text('$\binom{3}{2}$'))),
+    (text_arrives_whole, lambda r: add(r, '00_audio', text(r'$\\binom{3}{2}$'))),
     (links_lead_somewhere, lambda r: add(r, '00_audio', text('Next: [Plot](01_plot.ipynb)'))),
     *[(safe_code, lambda r, s=s: append(r, f'{PKG}/audio.py', s+'\n')) for s in (
         'import pickle\npickle.load(f)', 'from pickle import loads', 'import dill', 'eval("1")', 'yaml.load(f)', 'subprocess.run("ls", shell=True)',

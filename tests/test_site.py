@@ -53,6 +53,9 @@ def test_a_page_for_each_notebook(site):
     names = {re.sub(r'^\d\d_', '', o.stem)+'.html' for o in (ROOT/'nbs').glob('*.ipynb') if not o.name.startswith(('_','.'))}
     assert names <= set(pages(site))
 
+def test_no_links_spelled_out_in_code(site):
+    assert [o for o in pages(site) for pre in re.findall(r'<pre.*?</pre>', (site/o).read_text(encoding='utf-8'), re.S) if '](http' in re.sub(r'<[^>]+>', '', pre)] == []
+
 # ---- pages in a browser ------------------------------------------------------------------------------------------------------------------
 
 def look(page, url):

@@ -108,7 +108,7 @@ def task_names()->list[str]: # as taken by `task` and by `audiossl.datasets.get_
     "Names of all tasks on the bundled sounds."
     return list(_tasks)
 
-# %% ../../nbs/22_minisounds.ipynb #3504bb01
+# %% ../../nbs/22_minisounds.ipynb #8c861f8d
 @dataclass(repr=False)
 class MiniTask:
     "Sounds, labels, and a way to split them that does not leak."
@@ -123,7 +123,6 @@ class MiniTask:
     description:str     # what the task asks
     recipes:list|None=None # (n,) how each scene is mixed: [(file, label, onset in s, level in dB), ...]
     data_path:str|Path|None=None # a copy of the minisounds folder; None: the bundled one
-
     def __len__(self): return len(self.files)
     def __repr__(self):
         how = f'{self.folds.max()} folds' if self.folds.min() else 'one fixed split'
