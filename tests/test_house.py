@@ -206,7 +206,7 @@ def names_are_shown(root):
 
 # ---- rules about what is stored ----------------------------------------------------------------------------------------------------------
 
-MACHINE = re.compile(r'/root/|/home/|/tmp/|/work/|/Users/|/private/var/|[A-Z]:\\\\?Users')
+MACHINE = re.compile(r'/root/|/home/|/tmp/|/mnt/|/Users/|/private/var/|[A-Z]:\\\\?Users')
 
 def texts(o):
     "All strings in an output, but pictures and sounds"
@@ -241,7 +241,7 @@ def no_machine_in_sources(root):
     "No cell, test or script names a folder of somebody's machine"
     for b in books(root):
         for c in b.cells:
-            if m := re.search(r'/root/|/work/|/home/[a-z]+/|/Users/', c.src): yield f'{c.at} names {m[0]}'
+            if m := re.search(r'/root/|/mnt/|/home/[a-z]+/|/Users/', c.src): yield f'{c.at} names {m[0]}'
 
 def text_arrives_whole(root):
     "Backslashes of maths are neither lost (an invisible character instead) nor doubled (a line break instead)"

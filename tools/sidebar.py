@@ -5,14 +5,15 @@ usage (anywhere): python tools/sidebar.py
 import re
 from pathlib import Path
 
-LAYERS = ['0 Ground', '1 Picture', '2 Data', '3 Model', '4 Learning', '5 Judging', '6 Windows', '7 Command', '8 Studies']
+LAYERS = {0: 'Ground', 10: 'Picture', 20: 'Data', 30: 'Model', 40: 'Learning', 50: 'Judging', 60: 'Windows', 69: 'Command', 80: 'Studies'} # first number: name
 
 def text(nbs):
-    "The sidebar for the notebooks in folder `nbs`: the decade of a notebook's number is its layer"
+    "The sidebar for the notebooks in folder `nbs`: a layer goes from its first number to the next layer's"
     names = sorted(o.name for o in Path(nbs).glob('*.ipynb') if not o.name.startswith(('_','.')))
     res = ['website:', '  sidebar:', '    contents:'] + [f'      - {o}' for o in names if not re.match(r'\d\d_', o)]
-    for i,layer in enumerate(LAYERS):
-        if own := [o for o in names if re.match(rf'{i}\d_', o)]:
+    ends = [*LAYERS, 100][1:]
+    for (first,layer),end in zip(LAYERS.items(), ends):
+        if own := [o for o in names if re.match(r'\d\d_', o) and first<=int(o[:2])<end]:
             res += [f'      - section: "{layer}"', '        contents:', *(f'          - {o}' for o in own)]
     return '\n'.join(res)+'\n'
 

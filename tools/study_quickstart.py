@@ -5,7 +5,7 @@ e.g.   python tools/study_quickstart.py 'short masks' --steps 800 mask_len=2
 
 Trains with `RECIPE` but for the entries given, then probes the four headline tasks (linear probe, three seeds) beside the random twins.
 """
-import argparse, ast, datetime, fcntl, json, platform, subprocess, sys, time
+import argparse, ast, datetime, fcntl, json, platform, shlex, subprocess, sys, time
 from pathlib import Path
 import numpy as np, torch
 from audiossl.cli import quiet
@@ -43,7 +43,7 @@ def main():
                minus_random=difference(res, 'after', 'random'), minus_logmel=difference(res, 'after', 'log-mel'), cpu_seconds=round(cpu), threads=torch.get_num_threads(),
                heldout=[heldout_loss(m, test).loss for m in (first, module)], spread=watch.curve[-1]['std_teacher'],
                date=datetime.date.today().isoformat(), machine=platform.machine(), torch=torch.__version__, commit=commit,
-               command=f'python tools/study_quickstart.py {a.name!r} --steps {a.steps} --seed {a.seed} {" ".join(a.entries)}'.strip(), recipe=r)
+               command=shlex.join(['python', 'tools/study_quickstart.py', a.name, '--steps', str(a.steps), '--seed', str(a.seed), *a.entries]), recipe=r)
     FILE.parent.mkdir(exist_ok=True)
     with open(FILE.with_suffix('.lock'), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
