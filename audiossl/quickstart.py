@@ -26,15 +26,23 @@ from .methods.atstframe.model import FrameATSTLightningModule, heldout_loss
 from .running import RunError, Watch, fit, open_run, steps_in, stopping
 from .transforms.views import FrameViews
 
-# %% ../nbs/70_quickstart.ipynb #09323e68
-RECIPE = dict(arch='tiny', hidden=512, learning_rate=1e-3, warmup=.1, ema=.99, symmetric=True, drop_path=.1, batch_s=100., scene_seconds=(1.6,), gap_s=(0.,.2),
-              gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), mask_type='block', mask_ratio=.65, mask_len=5, aug_tea=False, mix_up=True, freq_wrap=True)
+# %% ../nbs/70_quickstart.ipynb #a7e03d1e
+RECIPE = dict(
+    arch='tiny', hidden=512, drop_path=.1,                  # encoder; width inside projector and predictor (4096 would cost three times the encoder)
+    learning_rate=1e-3, warmup=.1,                          # peak; share of the steps in which it rises
+    ema=.99, symmetric=True,                                # the teacher's momentum at the start; both views for both networks
+    batch_s=100., scene_seconds=(1.6,),                     # seconds of sound in a step, cut into scenes of these lengths in turn
+    gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.),     # of a scene, see `make_scene`
+    mask_type='block', mask_ratio=.65, mask_len=5,          # see `FrameViews`, as for all that follow
+    aug_tea=False, mix_up=True, freq_wrap=True)
 
 class InTurn(torch.utils.data.Dataset):
     "Batches of several data sets in turn: batch `step` comes from set number `step` modulo their number."
     def __init__(self, sets:list): self.sets = sets # data sets whose item `step` is a batch, all of one length
     def __len__(self): return len(self.sets[0])
     def __getitem__(self, step:int): return self.sets[step%len(self.sets)][step]
+    @property
+    def batch_size(self): return sum(o.batch_size for o in self.sets)/len(self.sets) # mean over the sets
 
 def batches(
     pool:list, # of (N,) waves at 16 kHz
@@ -162,7 +170,7 @@ def _pictures(
             ('Mistakes', figure(confusion_figure(results['linear',t.name,'after'][0], t.classes), 'Linear probe after training: rows are the truth, columns what it was taken for.')),
             ('Nearest sounds', table(['sound', 'nearest', 'second', 'third'], near, 'By cosine, after training; none from the same recording'))]
 
-# %% ../nbs/70_quickstart.ipynb #5aaa4e18
+# %% ../nbs/70_quickstart.ipynb #d3890707
 def run_quickstart(
     minutes:float=10., # of training; turned into a number of steps by a short measurement
     data=None, # folder of own sound files to train on; None: the bundled sounds
@@ -191,9 +199,10 @@ def run_quickstart(
         if not fast_dev_run: say('timing a few steps')
         run['steps'] = 20 if fast_dev_run else steps_in(minutes, lambda n: (network(n, 0, r), batches(pool, n, 0, r)), device)[0]
         write_json(folder/'run.json', run)
-    steps, watch = run['steps'], Watch(folder/'last.ckpt', show, r['batch_s'])
+    steps = run['steps']
     first, module, scenes = network(steps, seed, r), network(steps, seed, r), batches(pool, steps, seed, r)
-    say(f'{"going on with" if watch.path.exists() else "training for"} {steps} steps of {r["batch_s"]:.0f} s of sound on {device}')
+    watch = Watch(folder/'last.ckpt', show, scenes.batch_size)
+    say(f'{"going on with" if watch.path.exists() else "training for"} {steps} steps of {scenes.batch_size:.0f} scenes on {device}')
     with stopping(watch, say): trainer = fit(module, scenes, watch, device, seed=seed)
     if trainer.global_step<steps: raise RunError(f'stopped at step {trainer.global_step} of {steps}; the same command goes on from there')
     tasks, begun, few = [task(n) for n in task_names()], time.monotonic(), fast_dev_run
@@ -202,7 +211,7 @@ def run_quickstart(
     reps = representations(first.model.teacher.encoder, module.model.teacher.encoder, tasks, seed, 1 if few else 3, r)
     results = {k: v for p,grid in (('linear', .01), ('kNN', 5)) for k,v in judge(reps, tasks, 1 if few else 3, (p,), **(dict(grid=(grid,)) if few else {})).items()}
     end, probed = watch.curve[-1], time.monotonic()
-    training = dict(steps=steps, sound_s_per_s=r['batch_s']*steps/watch.seconds, width=256, heldout_before=heldout_loss(first, test).loss, heldout_after=heldout_loss(module, test).loss,
+    training = dict(steps=steps, clips_per_s=scenes.batch_size*steps/watch.seconds, width=256, heldout_before=heldout_loss(first, test).loss, heldout_after=heldout_loss(module, test).loss,
                     std_student=end['std_student'], std_teacher=end['std_teacher'], curve=watch.curve)
     machine = dict(torch=torch.__version__, system=platform.platform(), threads=torch.get_num_threads(), gpu=torch.cuda.get_device_name() if device=='cuda' else None)
     report = dict(run, machine=machine, representations=list(reps), training=training, checks=checks(training),

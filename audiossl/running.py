@@ -47,17 +47,17 @@ def open_run(
     except OSError as e: raise RunError(f'{folder}: cannot be written ({e.strerror}); choose another --out') from None
     return want
 
-# %% ../nbs/69_running.ipynb #f555b012
+# %% ../nbs/69_running.ipynb #3ad2c0ed
 class Watch(pl.Callback):
     "Keeps the curve of a run, saves it every few seconds, shows it, and stops when asked; its state lives in the checkpoint."
     def __init__(self,
         path, # checkpoint to write; None: none is written
-        show=lambda row: None, # takes a dict: step, steps, loss, std_student, std_teacher, lr, ema, heard, left_s
-        batch_s:float=1., # seconds of sound in a step, for the rate
+        show=lambda row: None, # takes a dict: step, steps, loss, std_student, std_teacher, lr, ema, clips_per_s, left_s
+        batch_size:float=1., # clips in a step, for the rate
         save_s:float=20., # seconds between checkpoints
         every:int=10 # steps between two points of the curve
     ):
-        self.path,self.show,self.batch_s,self.save_s,self.every = path and Path(path), show, batch_s, save_s, every
+        self.path,self.show,self.batch_size,self.save_s,self.every = path and Path(path), show, batch_size, save_s, every
         self.curve,self.seconds,self.times,self.asked = [], 0., [], False
     def state_dict(self): return dict(curve=self.curve, seconds=self.seconds)
     def load_state_dict(self, state): self.curve,self.seconds = list(state['curve']), state['seconds']
@@ -70,7 +70,7 @@ class Watch(pl.Callback):
         if not math.isfinite(row['loss']): raise RunError(f'step {k}: the loss is {row["loss"]}; the last good state is in {self.path}')
         if k%self.every==0 or k==n: self.curve.append(row)
         pace = float(np.median(self.times[-50:]))
-        self.show(dict(row, steps=n, heard=self.batch_s/pace, left_s=(n-k)*pace))
+        self.show(dict(row, steps=n, clips_per_s=self.batch_size/pace, left_s=(n-k)*pace))
         if self.asked: trainer.should_stop = True
         if self.path and (self.asked or k==n or now-self.saved>self.save_s): self.save(trainer); self.saved = time.monotonic()
     def save(self, trainer):
