@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['PROBES', 'HEADLINE', 'task_features', 'judge', 'score', 'score_table', 'difference', 'verdict']
 
-# %% ../../nbs/58_suite.ipynb #4ab8dbaa
+# %% ../../nbs/58_suite.ipynb #a4a2cb90
 import numpy as np
+from threadpoolctl import threadpool_limits
 from ..datasets.minisounds import task, task_names
 from .metrics import group_draws
 from .probe import linear_probe, knn_probe, paired_difference_over_tasks
@@ -29,7 +30,7 @@ def task_features(
     if len(x)!=len(waves): raise ValueError(f'embed: {len(x)} rows for {len(waves)} sounds')
     return {t.name: x[[where[f] for f in t.files]] for t in tasks}
 
-# %% ../../nbs/58_suite.ipynb #5ec82fa2
+# %% ../../nbs/58_suite.ipynb #19b8741d
 def judge(
     features:dict, # name of a representation -> features by task, or a list of such (one for each seed)
     tasks:list, # of `MiniTask`
@@ -46,7 +47,8 @@ def judge(
             for name,f in features.items():
                 step(f'{p} probe of {name} on {t.name}')
                 runs = [(o, s) for s,o in enumerate(f)] if isinstance(f, (list, tuple)) else [(f, s) for s in range(seeds)]
-                results[p, t.name, name] = [PROBES[p](o[t.name], t.labels, list(t.splits()), t.groups, seed=s, **kwargs) for o,s in runs]
+                with threadpool_limits(1):              # so small are the matrices that threads would wait for each other
+                    results[p, t.name, name] = [PROBES[p](o[t.name], t.labels, list(t.splits()), t.groups, seed=s, **kwargs) for o,s in runs]
     return results
 
 # %% ../../nbs/58_suite.ipynb #dc317b4d
