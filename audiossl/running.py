@@ -112,7 +112,7 @@ def fit(
         trainer.fit(module, datamodule=PretrainDataModule(data, num_workers), ckpt_path=last)
     return trainer
 
-# %% ../nbs/69_running.ipynb #6c59c756
+# %% ../nbs/69_running.ipynb #95e3b1c3
 def steps_in(
     minutes:float, # of training
     make, # function: number of steps -> (module, data), thrown away afterwards
@@ -122,4 +122,4 @@ def steps_in(
     "Time a few steps; a few hundredths of the minutes are kept for checkpoints."
     watch = Watch(None); module,data = make(16); fit(module, data, watch, device, num_workers)
     pace = float(np.median(watch.times[4:]))
-    return max(20, int(.97*60*minutes/pace)), pace
+    return max(20, int(.92*60*minutes/pace)), pace
