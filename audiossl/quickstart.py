@@ -12,15 +12,15 @@ from hashlib import blake2b
 from pathlib import Path
 import numpy as np, torch
 
-# %% ../nbs/70_quickstart.ipynb #26680cb9
+# %% ../nbs/70_quickstart.ipynb #b474a827
 from .audio import AudioError, find_audio, load_audio
+from .datasets.batches import SceneBatches
 from .datasets.minisounds import metadata, pretraining_pool, task, task_names
 from .downstream.metrics import paired_difference
 from .downstream.portrait import confusion_figure, curve_figure, map_figure, neighbour_rows, views_figure
 from .downstream.probe import logmel_statistics
 from .downstream.report import figure, page, table, write_json, write_whole
 from .downstream.suite import HEADLINE, difference, judge, score, task_features, verdict
-from .lightning.datamodules import SceneBatches
 from .methods.atstframe.embedding import embed_clips
 from .methods.atstframe.model import FrameATSTLightningModule, heldout_loss
 from .running import RunError, Watch, fit, open_run, steps_in, stopping

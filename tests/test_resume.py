@@ -12,7 +12,8 @@ def train(folder, workers, kill, in_save):
     "Train in `folder`, from its checkpoint if there is one; `kill`: exit hard when so many steps are done, -1 never; `in_save`: in the midst of that step's save"
     import logging, warnings
     import numpy as np, torch, pytorch_lightning as pl
-    from audiossl.lightning.datamodules import PretrainDataModule, SceneBatches
+    from audiossl.datasets.batches import SceneBatches
+    from audiossl.lightning.datamodules import PretrainDataModule
     from audiossl.methods.atstframe.model import AtomicCheckpointIO, FrameATSTLightningModule
     logging.getLogger('pytorch_lightning').setLevel(logging.ERROR); warnings.filterwarnings('ignore')
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
