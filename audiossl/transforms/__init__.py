@@ -3,4 +3,5 @@ from audiossl.transforms.logmel import *
 from audiossl.transforms.crop import *
 from audiossl.transforms.augment import *
 from audiossl.transforms.mask import *
+from audiossl.transforms.label_mix import *
 from audiossl.transforms.views import *

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['Identity', 'PadToSize', 'ToSizeN', 'CentralCrop', 'RandomCrop']
 
-# %% ../../nbs/11_crop.ipynb #110dbdfb
+# %% ../../nbs/11_crop.ipynb #470a06a3
 import numpy as np
-import torch.nn.functional as F
+import torch, torch.nn.functional as F
 from torch import Tensor
 
 # %% ../../nbs/11_crop.ipynb #b707f9e8
@@ -59,7 +59,7 @@ class CentralCrop:
         return self._cut(x, max(0, x.shape[-1]-self.size)//2)
     def __repr__(self): return f'{type(self).__name__}({self.size}, pad={self.pad})'
 
-# %% ../../nbs/11_crop.ipynb #1a003198
+# %% ../../nbs/11_crop.ipynb #fb4ed018
 class RandomCrop(CentralCrop):
     "`size` values from a random place, every place equally likely."
     def draw(self,
@@ -76,6 +76,14 @@ class RandomCrop(CentralCrop):
     )->Tensor: # (..., size), or (..., N) for a short input and `pad=False`
         "Cut there."
         return self._cut(x, params['start'])
+
+    def apply_batch(self,
+        x:Tensor, # (B, ..., N)
+        params:list # B times what `draw` gives
+    )->Tensor: # (B, ..., size)
+        "Cut each clip at its own place."
+        if len(params)!=len(x): raise ValueError(f'params: {len(params)} of them for {len(x)} clips')
+        return torch.stack([self._cut(o, p['start']) for o,p in zip(x, params)])
 
     def __call__(self,
         x:Tensor, # (..., N)
