@@ -446,6 +446,7 @@ def test_any_leading_shape():
         y = f(x)
         assert y.shape==(2,3,1,f.n_mels,num_frames(2000, f.hop_length)) and torch.equal(y[1,2,0], f(x[1,2,0]))
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_on_a_gpu():
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((5, 30_000)).astype(np.float32))*.1

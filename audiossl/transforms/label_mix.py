@@ -24,7 +24,13 @@ def one_hot(label:int|Tensor|np.ndarray, # class, as a number or a tensor () or 
     if y.shape!=(num_classes,): raise ValueError(f'label: shape {tuple(y.shape)}, a class or ({num_classes},) is needed (num_classes={num_classes})')
     return y.float()
 
-# %% ../../nbs/14_label_mix.ipynb #b774fe08
+# %% ../../nbs/14_label_mix.ipynb #0f8c941d
+def _mixes(ratio, alpha):
+    if not 0 <= ratio <= 1: raise ValueError(f'mixup_ratio={ratio}: a share of 0 to 1')
+    if alpha <= 0: raise ValueError(f'alpha={alpha}: above 0')
+    return ratio,alpha
+def _rng(rng): return np.random.default_rng() if rng is None else rng
+
 def mix_linear(x:Tensor, # (..., T), its length is kept
     z:Tensor, # (..., T')
     weight:float, # of `x`, 0 to 1
@@ -39,13 +45,7 @@ def mix_linear(x:Tensor, # (..., T), its length is kept
     y[...,start:start+m] = weight*y[...,start:start+m] + (1-weight)*z
     return y.float()
 
-# %% ../../nbs/14_label_mix.ipynb #daeb6bca
-def _mixes(ratio, alpha):
-    if not 0 <= ratio <= 1: raise ValueError(f'mixup_ratio={ratio}: a share of 0 to 1')
-    if alpha <= 0: raise ValueError(f'alpha={alpha}: above 0')
-    return ratio,alpha
-def _rng(rng): return np.random.default_rng() if rng is None else rng
-
+# %% ../../nbs/14_label_mix.ipynb #9c5cf9a0
 class MixupSpecLabel:
     "Mix each picture and its label with one of those seen before."
     def __init__(self, mixup_ratio:float=1., # share of the sounds that are mixed
