@@ -1,13 +1,15 @@
-"""One training step of ATST-Frame against the numbers of the reference implementation (tests/data/golden), and the small rules it is made of.
+"""One training step of ATST and ATST-Frame against the numbers of the reference implementation (tests/data/golden), and the small rules it is made of.
 
 Inputs, seeds and sizes are read from the JSON files; another set with the same layout is checked with AUDIOSSL_GOLDEN=FOLDER.
 """
 import json, os, re, subprocess, sys
 from pathlib import Path
 import numpy as np, pytest, torch, torch.nn.functional as F
+from audiossl.methods.atst.model import ATST, ATSTLightningModule
 from audiossl.methods.atstframe.model import FrameATST, FrameATSTLightningModule
 from audiossl.methods.schedule import ATSTAdamW, at, cosine_schedule, param_groups
 from audiossl.methods.teacher import TeacherStudent, byol_loss, ema_update, output_std, pair_loss
+from audiossl.models.clip import ClipEncoder, clip_encoder
 from audiossl.models.frame import FrameEncoder, frame_encoder
 
 HERE = Path(__file__).parent/'data'/'golden'
@@ -17,21 +19,24 @@ from golden_inputs import checksum, fill, mask, spec
 
 J5 = json.loads((GOLDEN/'05_teacher_student.json').read_text())['cases']
 E2, Z2 = json.loads((GOLDEN/'02_augment.json').read_text())['entries'], np.load(GOLDEN/'02_augment.npz')
-FRAME = [k for k,c in J5.items() if c['config']['method']=='frame']
+J6 = {m:{s:json.loads((GOLDEN/f'06_ckpt_{m}_{s}.json').read_text()) for s in ('small','base')} for m in ('clip','frame')}
+MODULES = dict(clip=ATSTLightningModule, frame=FrameATSTLightningModule)
 close = lambda a, b, tol, why='': np.testing.assert_allclose(np.asarray(a, np.float64), b, rtol=0, atol=tol, err_msg=why)
 
 # --- 05: teacher and student
 
 def set_up(config):
     "Model and inputs of a case"
-    B,T = config['B'], config['T']
-    model = FrameATST(lambda: FrameEncoder(**config['enc'], drop_path_rate=0.), symmetric=config['symmetric'])
+    B,T,kw = config['B'], config['T'], dict(config['enc'], drop_path_rate=0.)
+    model = ATST(lambda: ClipEncoder(**kw)) if config['method']=='clip' else FrameATST(lambda: FrameEncoder(**kw), symmetric=config['symmetric'])
     model.load_state_dict({k:torch.from_numpy(fill(k, v.shape, config['wseed'])) for k,v in model.state_dict().items()})
     views = [torch.from_numpy(spec(config['xseed']+i, B, 1, 64, t)) for i,t in enumerate(T)]
+    lengths = [torch.tensor(l) for l in config['L']]
+    if config['method']=='clip': return model.train(), (views, lengths)
     m = torch.from_numpy(mask(config['mseed'], B, T[0]//4, config['mratio']))
-    return model.train(), (views, [torch.tensor(l) for l in config['L']], [m, m])
+    return model.train(), (views, lengths, [m, m])
 
-@pytest.mark.parametrize('name', FRAME)
+@pytest.mark.parametrize('name', J5)
 @pytest.mark.parametrize('optimizer', ['atst', 'torch_eps1e-6'])
 def test_step(name, optimizer):
     case = J5[name]; config = case['config']
@@ -145,41 +150,77 @@ def formula_input(B, T, o=0.):
     m = torch.arange(B*64*T, dtype=torch.float64)
     return torch.sin(.013*m + .5*torch.cos(.0007*m) + o).float().view(B,1,64,T)
 
-@pytest.fixture
-def small():
-    model = FrameATST(lambda: frame_encoder('small', drop_path_rate=0.))
+N6 = dict(clip=([.0312522, .0009999, .0010055], [.4885891, .0302914, .0257933], .9000444),
+          frame=([.0799380, .0010000, .0013006], [.5927716, .0344014, .0017026], .9001486))
+
+@pytest.mark.parametrize('method', N6)
+def test_small_model(method):
+    if method=='clip': model = ATST(lambda: clip_encoder('small', drop_path_rate=0.))
+    else: model = FrameATST(lambda: frame_encoder('small', drop_path_rate=0.))
     formula_fill(model.student)
     ema_update(model.student, model.teacher, 0.)
     for n,b in model.teacher.named_buffers(): b.copy_(dict(model.student.named_buffers())[n])
     rows = [set(range(2,7)), set(range(2,7))|set(range(18,23)), set(range(2,7))|set(range(18,23))]
-    m = torch.tensor([[j in r for j in range(25)] for r in rows])
-    n = torch.tensor([101,101,80])
-    return model, ([formula_input(3,101), formula_input(3,101,1.)], [n,n], [m,m])
-
-def test_small_model(small):
-    model,batch = small
+    m,n = torch.tensor([[j in r for j in range(25)] for r in rows]), torch.tensor([101,101,80])
+    batch = ([formula_input(3,101), formula_input(3,101,1.)], [n,n]) + (([m,m],) if method=='frame' else ())
+    in_eval,in_train,var = N6[method]
     with torch.no_grad():
-        close(torch.stack(model.eval()(*batch)), [.0799380, .0010000, .0013006], 1e-5)
-        close(torch.stack(model.train()(*batch)), [.5927716, .0344014, .0017026], 1e-4)
-    close(model.teacher.projector[1].running_var.mean(), .9001486, 1e-5)        # the teacher's own statistics moved
+        close(torch.stack(model.eval()(*batch)), in_eval, 1e-5)
+        close(torch.stack(model.train()(*batch)), in_train, 1e-4)
+    close(model.teacher.projector[1].running_var.mean(), var, 1e-5)             # the teacher's own statistics moved
     before = model.teacher.encoder.pos_embed.clone()
     with torch.no_grad(): model.student.encoder.pos_embed += 1
     model.update(.99)
     close(model.teacher.encoder.pos_embed-before, np.full(before.shape, .01), 1e-6)
 
-def test_layout():
-    "Names and numbers of the published checkpoints"
-    module = FrameATSTLightningModule('small')
-    keys = list(module.state_dict())
-    assert len(keys)==297 and sum(k.startswith('model.student.') for k in keys)==152 and sum(k.startswith('model.teacher.') for k in keys)==145
-    assert keys[:4]==[f'model.student.encoder.{k}' for k in ('mask_embed', 'pos_embed', 'patch_embed.patch_embed.weight', 'patch_embed.patch_embed.bias')]
-    heads = [k.split('.',2)[2] for k in keys if k.startswith('model.student.') and '.encoder.' not in k]
-    assert heads==[f'{h}.{k}' for h in ('projector','predictor') for k in
-                   ('0.weight', '1.weight', '1.bias', '1.running_mean', '1.running_var', '1.num_batches_tracked', '3.weight')]
-    assert not any(k.startswith('model.teacher.predictor') for k in keys)
-    assert sum(p.numel() for p in module.model.student.parameters())==26_210_944
+# --- 06: the layout of checkpoints
+
+@pytest.mark.parametrize('size', ['small','base'])
+@pytest.mark.parametrize('method', MODULES)
+def test_layout(method, size):
+    "Names, shapes and kinds of all tensors, and how the optimiser groups them; no numbers are made"
+    want = J6[method][size]
+    with torch.device('meta'): module = MODULES[method](want['hyper_parameters']['arch'])
+    state = module.state_dict()
+    assert {k:[list(v.shape), str(v.dtype).removeprefix('torch.')] for k,v in state.items()}==want['state_dict']
+    assert list(state)==list(want['state_dict'])
+    assert len(state)==want['n_tensors'] and sum(v.numel() for v in state.values())==want['n_values']
     opt = module.configure_optimizers()
-    assert type(opt) is ATSTAdamW and [len(g['params']) for g in opt.param_groups]==[55,91]
+    assert type(opt) is ATSTAdamW
+    assert [f"{len(g['params'])}" for g in opt.param_groups]==[re.search(r'\((\d+)\)', g['params'])[1] for g in want['optimizer_state']['param_groups']]
+    first = [n for n,p in module.model.student.named_parameters() if p is opt.param_groups[0]['params'][0]]
+    assert first==['encoder.mask_embed']
+
+OF_THE_DATA = {'save_path', 'nproc', 'data_path', 'batch_size_per_gpu', 'num_workers', 'subset',      # of the run and its data: not the module's
+               'aug_tea', 'aug_stu', 'freq_wrap', 'mix_up', 'mask_ratio', 'mask_len', 'min_mask_len', 'mask_type'}
+
+@pytest.mark.parametrize('method', MODULES)
+def test_checkpoint(method):
+    "A checkpoint after one step of the small model: parts, hyper-parameters, the optimiser's state"
+    import pytorch_lightning as pl
+    from audiossl.lightning.datamodules import PretrainDataModule
+    want = J6[method]['small']
+    h = want['hyper_parameters']
+    module = MODULES[method](h['arch'], learning_rate=h['learning_rate'], warmup_steps=h['warmup_steps'], max_steps=h['max_steps'], ema=h['ema'])
+    n = torch.tensor([41,41]); views = [formula_input(2,41), formula_input(2,41,1.)]
+    batch = (views, [n,n]) + (([torch.arange(10)[None].expand(2,-1)%2==0]*2,) if method=='frame' else ())
+    trainer = pl.Trainer(max_steps=1, max_epochs=-1, accelerator='cpu', devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
+                         enable_checkpointing=False)
+    trainer.fit(module, PretrainDataModule([batch]))
+    got = trainer._checkpoint_connector.dump_checkpoint()
+    assert set(want['top_level_keys'])<=set(got)
+    assert got['hparams_name']==want['hparams_name'] and got['lr_schedulers']==want['lr_schedulers'] and got['global_step']==want['global_step']
+    for k,kind in want['hyper_parameters_types'].items():
+        if k not in OF_THE_DATA: assert type(got['hyper_parameters'][k]).__name__==kind, k
+    for k in ('arch','learning_rate','warmup_steps','max_steps','ema'): assert got['hyper_parameters'][k]==h[k]
+    [opt],ref = got['optimizer_states'], want['optimizer_state']
+    for g,r in zip(opt['param_groups'], ref['param_groups']):
+        assert f"{g['params'][0]}..{g['params'][-1]} ({len(g['params'])})"==r['params']
+        assert list(g['betas'])==r['betas'] and g['eps']==r['eps'] and g['lr']==r['lr'] and abs(g['weight_decay']-r['weight_decay'])<1e-12
+        assert all(type(v) in (float, tuple, list, int, bool) for v in g.values())
+    have = set(opt['state'])
+    assert sorted({i for g in opt['param_groups'] for i in g['params']}-have)==ref['params_without_state']
+    for s in opt['state'].values(): assert sorted(s)==sorted(ref['per_param_keys']) and type(s['step']).__name__==ref['step_type']
 
 @pytest.mark.parametrize('m', [0., .1, .5, .9, .99, .9996, 1.])
 def test_ema_exact(m):

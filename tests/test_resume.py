@@ -5,16 +5,20 @@ each life of each run, so that the test takes seconds; a life knows of the one b
 """
 import json, os, subprocess, sys, traceback
 from pathlib import Path
+import pytest
 
 STEPS, EVERY = 12, 2                   # length of the run, steps between checkpoints
 
-def train(folder, workers, kill, in_save):
-    "Train in `folder`, from its checkpoint if there is one; `kill`: exit hard when so many steps are done, -1 never; `in_save`: in the midst of that step's save"
+def train(folder, method, workers, kill, in_save):
+    "Train with `method` in `folder`, from its checkpoint if there is one; `kill`: exit hard when so many steps are done, -1 never; `in_save`: in the midst of that step's save"
     import logging, warnings
     import numpy as np, torch, pytorch_lightning as pl
     from audiossl.datasets.batches import SceneBatches
     from audiossl.lightning.datamodules import PretrainDataModule
-    from audiossl.methods.atstframe.model import AtomicCheckpointIO, FrameATSTLightningModule
+    from audiossl.methods.atst.model import ATSTLightningModule
+    from audiossl.methods.atstframe.model import FrameATSTLightningModule
+    from audiossl.methods.schedule import AtomicCheckpointIO
+    from audiossl.transforms.views import ClipViews
     logging.getLogger('pytorch_lightning').setLevel(logging.ERROR); warnings.filterwarnings('ignore')
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
     file = folder/'run.ckpt'
@@ -34,9 +38,10 @@ def train(folder, workers, kill, in_save):
 
     rng = np.random.default_rng(5)
     pool = [np.sin(np.arange(n)*rng.uniform(.05, 1.)).astype(np.float32)*.3 for n in rng.integers(4000, 9000, 6)]
-    batches = SceneBatches(pool, seed=3, total_steps=STEPS, batch_size=3, scene_seconds=1.2, speed=(.8,1.25), noise_db=(-60.,-50.))
+    batches = SceneBatches(pool, seed=3, total_steps=STEPS, batch_size=3, scene_seconds=1.2, speed=(.8,1.25), noise_db=(-60.,-50.),
+                           views=ClipViews((.5,.9), (.8,.8)) if method=='clip' else None)
     torch.manual_seed(0 if not file.exists() else 1234)         # a new process need not know the old stream
-    module = FrameATSTLightningModule('tiny', embed_dim=16, depth=2, num_heads=2, hidden=32, spec_w=121, drop_path_rate=.4,
+    module = (ATSTLightningModule if method=='clip' else FrameATSTLightningModule)('tiny', embed_dim=16, depth=2, num_heads=2, hidden=32, spec_w=121, drop_path_rate=.4,
                                       learning_rate=5e-3, warmup_steps=3, max_steps=STEPS, ema=.9)
     if file.exists(): # nothing may be left of the new weights
         with torch.no_grad(): [p.zero_() for p in module.parameters()]
@@ -46,20 +51,24 @@ def train(folder, workers, kill, in_save):
     trainer.fit(module, PretrainDataModule(batches, num_workers=workers), ckpt_path=file if file.exists() else None)
     torch.save(module.state_dict(), folder/'final.pt')
 
-# name -> (workers, [(kill when so many steps are done, in the midst of the last one's save), ...]); -1: never
+# name -> (method, workers, [(kill when so many steps are done, in the midst of the last one's save), ...]); -1: never
 # at the first step (no checkpoint yet), between two checkpoints, during a save, just after one, at the last step but one
-LIVES = {'whole': (0, [(-1,False)]),
-         'none': (0, [(1,False), (5,False), (8,True), (11,False), (-1,False)]),
-         'two': (2, [(3,False), (6,False), (11,False), (-1,False)])}
+LIVES = {'whole': ('frame', 0, [(-1,False)]),
+         'none': ('frame', 0, [(1,False), (5,False), (8,True), (11,False), (-1,False)]),
+         'two': ('frame', 2, [(3,False), (6,False), (11,False), (-1,False)]),
+         'clip whole': ('clip', 0, [(-1,False)]),
+         'clip none': ('clip', 0, [(1,False), (4,False), (7,False), (10,True), (11,False), (-1,False)]),
+         'clip two': ('clip', 2, [(5,False), (11,False), (-1,False)])}
+RUNS = {'frame': ('whole', 'none', 'two'), 'clip': ('clip whole', 'clip none', 'clip two')}
 
 def main(folder):
     "All lives of all runs, one after another; prints for each its exit code and the checkpoint files that it left"
-    import pytorch_lightning, audiossl.lightning.datamodules, audiossl.methods.atstframe.model
-    for name,(workers,lives) in LIVES.items():
+    import pytorch_lightning, audiossl.lightning.datamodules, audiossl.methods.atst.model, audiossl.methods.atstframe.model
+    for name,(method,workers,lives) in LIVES.items():
         for kill,in_save in lives:
             pid = os.fork()
             if not pid:
-                try: train(folder/name, workers, kill, in_save)
+                try: train(folder/name, method, workers, kill, in_save)
                 except BaseException: traceback.print_exc(); sys.stderr.flush(); os._exit(1)
                 os._exit(0)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -68,29 +77,37 @@ def main(folder):
 
 def diary(folder): return [json.loads(l) for l in (folder/'diary.jsonl').read_text().splitlines()]
 
-def test_resume_is_exact(tmp_path):
-    import torch
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('runs')
     env = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    r = subprocess.run([sys.executable, __file__, str(tmp_path)], env=env, capture_output=True, text=True, timeout=600)
+    r = subprocess.run([sys.executable, __file__, str(folder)], env=env, capture_output=True, text=True, timeout=800)
     assert r.returncode==0, f'{r.stdout[-1000:]}\n{r.stderr[-4000:]}'
-    for life in map(json.loads, r.stdout.splitlines()):
+    return folder, [json.loads(l) for l in r.stdout.splitlines()]
+
+def test_killed_as_meant(runs):
+    for life in runs[1]:
         kill,in_save = life['kill'], life['in_save']
         assert life['code']==(0 if kill<0 else 8 if in_save else 7), life
         assert life['left']==['.run.ckpt.part']*in_save + ['run.ckpt']*(kill<0 or kill>=EVERY), life
 
-    want = {r['step']:r for r in diary(tmp_path/'whole')}
-    final = torch.load(tmp_path/'whole'/'final.pt', weights_only=True)
+@pytest.mark.parametrize('method', RUNS)
+def test_resume_is_exact(runs, method):
+    import torch
+    folder, (whole,*killed) = runs[0], RUNS[method]
+    want = {r['step']:r for r in diary(folder/whole)}
+    final = torch.load(folder/whole/'final.pt', weights_only=True)
     assert sorted(want)==list(range(1, STEPS+1)) and len({r['loss'] for r in want.values()})==STEPS
-    for name in ('none','two'):
+    for name in killed:
         steps, at = [], 0                                       # what each life must have done: from the last checkpoint to its end
-        for kill,in_save in LIVES[name][1]:
+        for kill,in_save in LIVES[name][2]:
             end = STEPS if kill<0 else kill
             steps += range(at+1, end+1); at = (end-in_save)//EVERY*EVERY
-        rows = diary(tmp_path/name)
+        rows = diary(folder/name)
         assert [r['step'] for r in rows]==steps, f'{name} workers: a step was lost or doubled'
         for r in rows:
             for k in ('loss','lr','wd','ema'): assert r[k]==want[r['step']][k], f'{name} workers, step {r["step"]}, {k}: {r[k]} instead of {want[r["step"]][k]}'
-        got = torch.load(tmp_path/name/'final.pt', weights_only=True)
+        got = torch.load(folder/name/'final.pt', weights_only=True)
         assert list(got)==list(final)
         for k in final: assert torch.equal(got[k], final[k]), f'{name} workers: {k} differs at the end'
 

@@ -1,7 +1,7 @@
 "The published methods."
 from importlib import import_module
 
-_names = {'FrameATSTLightningModule': 'methods.atstframe.model'}
+_names = {'ATSTLightningModule': 'methods.atst.model', 'FrameATSTLightningModule': 'methods.atstframe.model'}
 __all__ = list(_names)
 
 def __getattr__(name):

@@ -1,0 +1,1 @@
+"ATST: the method for clips."
