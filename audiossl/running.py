@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np, torch
 import pytorch_lightning as pl
 
-# %% ../nbs/69_running.ipynb #b8817111
+# %% ../nbs/69_running.ipynb #fb860c9d
 import audiossl
-from .downstream.report import write_json
+from .downstream.report import write_json, write_whole
 from .lightning.datamodules import PretrainDataModule
-from .methods.atstframe.model import AtomicCheckpointIO
+from .methods.schedule import AtomicCheckpointIO
 
 # %% ../nbs/69_running.ipynb #b40da559
 class RunError(RuntimeError):
@@ -47,7 +47,7 @@ def open_run(
     except OSError as e: raise RunError(f'{folder}: cannot be written ({e.strerror}); choose another --out') from None
     return want
 
-# %% ../nbs/69_running.ipynb #3ad2c0ed
+# %% ../nbs/69_running.ipynb #0402b9cd
 class Watch(pl.Callback):
     "Keeps the curve of a run, saves it every few seconds, shows it, and stops when asked; its state lives in the checkpoint."
     def __init__(self,
@@ -65,22 +65,28 @@ class Watch(pl.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         now, m, k, n = time.monotonic(), trainer.callback_metrics, trainer.global_step, trainer.max_steps
         self.times.append(now-self.last); self.seconds += now-self.last; self.last = now
-        names = dict(loss='loss', std_student='std_frm_stu', std_teacher='std_frm_tea', lr='lr', ema='ema')
-        row = dict(step=k, **{a: float(m[b]) for a,b in names.items()})
+        row = dict(step=k, **{a: float(m[a]) for a in ('loss','std_student','std_teacher','lr','ema')})
         if not math.isfinite(row['loss']): raise RunError(f'step {k}: the loss is {row["loss"]}; the last good state is in {self.path}')
         if k%self.every==0 or k==n: self.curve.append(row)
         pace = float(np.median(self.times[-50:]))
-        self.show(dict(row, steps=n, clips_per_s=self.batch_size/pace, left_s=(n-k)*pace))
-        if self.asked: trainer.should_stop = True
-        if self.path and (self.asked or k==n or now-self.saved>self.save_s): self.save(trainer); self.saved = time.monotonic()
+        if trainer.is_global_zero: self.show(dict(row, steps=n, clips_per_s=self.batch_size*trainer.world_size/pace, left_s=(n-k)*pace))
+        stop, due = self.asked, now-self.saved>self.save_s
+        if trainer.world_size>1:                                # all stop and save in the same step: the first process decides, now and then
+            stop, due = trainer.strategy.broadcast((stop, due)) if k%self.every==0 else (False, False)
+        if stop: trainer.should_stop = True
+        if self.path and (stop or due or k==n): self.save(trainer); self.saved = time.monotonic()
     def save(self, trainer):
-        "Write the checkpoint now."
-        try: trainer.save_checkpoint(self.path)
+        "Write the checkpoint now, and the curve as a table beside it."
+        try:
+            trainer.save_checkpoint(self.path)
+            if trainer.is_global_zero and self.curve:
+                lines = [list(self.curve[0]), *(r.values() for r in self.curve)]
+                write_whole(self.path.with_name('curve.csv'), ''.join(','.join(map(str, l))+'\n' for l in lines))
         except (OSError, RuntimeError) as e:
             raise RunError(f'{self.path}: cannot be saved at step {trainer.global_step} ({getattr(e, "strerror", None) or e}); '
                            'make room and run the same command again') from None
 
-# %% ../nbs/69_running.ipynb #d78f66b6
+# %% ../nbs/69_running.ipynb #b87a3fe8
 @contextmanager
 def stopping(
     watch:Watch, # told to stop
@@ -101,14 +107,19 @@ def fit(
     watch:Watch, # its checkpoint is gone on from if it is there
     device:str='cpu', # 'cpu', 'cuda' or 'mps'
     num_workers:int=0, # processes that make batches ahead
-    seed:int=0 # of what is drawn while training (drop path); torch's own random state is left as it was
+    seed:int=0, # of what is drawn while training (drop path); torch's own random state is left as it was
+    devices:int=1, # processes on this machine, each with a GPU of its own or some cores
+    nodes:int=1, # machines
+    precision:str='32-true', # or 'bf16-mixed', '16-mixed'
+    loggers:list=() # of Lightning, beside the watch
 )->pl.Trainer:
     "Train with Lightning; a run that was stopped goes on where it was."
-    trainer = pl.Trainer(max_steps=module.hparams.max_steps, accelerator={'cuda': 'gpu'}.get(device, device), devices=1, logger=False, callbacks=[watch],
+    trainer = pl.Trainer(max_steps=module.hparams.max_steps, accelerator={'cuda': 'gpu'}.get(device, device), devices=devices, num_nodes=nodes, precision=precision,
+                         strategy='ddp' if devices*nodes>1 else 'auto', logger=list(loggers), log_every_n_steps=watch.every, callbacks=[watch],
                          plugins=[AtomicCheckpointIO()], enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
     last = watch.path if watch.path and watch.path.exists() else None
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(seed+trainer.global_rank)
         trainer.fit(module, datamodule=PretrainDataModule(data, num_workers), ckpt_path=last)
     return trainer
 
