@@ -4,7 +4,8 @@ __version__ = "0.0.1"
 from importlib import import_module
 
 _names = {'load_audio': 'audio', 'save_audio': 'audio', 'list_models': 'checkpoint', 'create_model': 'checkpoint',
-          'load_model': 'checkpoint', 'from_pretrained': 'checkpoint', 'save_pretrained': 'checkpoint',
+          'load_model': 'checkpoint', 'from_pretrained': 'checkpoint', 'save_pretrained': 'checkpoint', 'convert': 'checkpoint',
+          'embed_clips': 'methods.atstframe.embedding', 'embed_files': 'methods.atstframe.embedding', 'save_embeddings': 'methods.atstframe.embedding',
           'list_all_datasets': 'datasets.registry', 'get_dataset': 'datasets.registry'}
 __all__ = ['__version__', *_names]
 
