@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['DownStreamDataModule', 'StepSampler', 'StepLoader', 'PretrainDataModule', 'collate_padded', 'DownstreamDataModule']
 
-# %% ../../nbs/40_datamodules.ipynb #95da10bc
+# %% ../../nbs/40_datamodules.ipynb #64bd476d
 import torch, torch.nn.functional as F
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSampler
-from ..datasets.batches import SceneBatches # TEMP
 from ..datasets.registry import get_dataset
 
 # %% ../../nbs/40_datamodules.ipynb #ea34ed80
