@@ -152,8 +152,9 @@ def test_creators(name):
         assert sorted(np.concatenate([p.index for p in parts.values()]))==list(range(len(t)))
         for a,b in (('train','valid'), ('train','test'), ('valid','test')): assert not set(t.groups[parts[a].index]) & set(t.groups[parts[b].index])
         assert all(len(p)>=15 for p in parts.values())
-    x,y,key = info.creat_fn(split='valid', return_key=True, transform=lambda w: w*2, target_transform=lambda y: ('seen', y))[0]
-    assert x.shape[0]==1 and x.dtype==torch.float32 and y[0]=='seen' and isinstance(key, str)
+    plain = info.creat_fn(split='valid')[0]
+    x,y,key = info.creat_fn(split='valid', return_key=True, transform=lambda w: w*2, target_transform=lambda x, y: (x+1, ('seen', y)))[0]
+    assert x.shape[0]==1 and x.dtype==torch.float32 and torch.equal(x, 2*plain[0]+1) and y[0]=='seen' and isinstance(key, str)
     assert type(y[1]) is int if not info.multi_label else y[1].shape==(26,)
     with pytest.raises(ValueError, match="split='training'"): info.creator(split='training')
     with pytest.raises(ValueError, match=f'fold=0: 1 to {info.num_folds}'): info.creator(fold=0)
@@ -207,3 +208,34 @@ PINS = dict(
     minisounds_family_unseen='07131a0bf5', minisounds_percussion='00ac25b517', minisounds_environment='c1fe706613',
     minisounds_finals='a8b66144fd', minisounds_initials='71d6b60a4a', minisounds_chroma='33d0a9bd36',
     minisounds_octave='a0bb8761c5', minisounds_tags='09f60218d6')
+
+@pytest.mark.parametrize('name,fold', [('minisounds_percussion',2), ('minisounds_tags',1)])
+@pytest.mark.parametrize('pair', [False,True])
+def test_mixing_labels_through_the_data_module(name, fold, pair):
+    "`target_transforms=[tr, None, None]`: pictures and labels of training change together, whether a transform gives a picture or (picture, frames)"
+    from audiossl.lightning.datamodules import DownstreamDataModule
+    from audiossl.transforms import LogMel
+    from audiossl.transforms.label_mix import FinetuneTargetTransform, MixupSpecLabel
+    from audiossl.transforms.views import EvalView
+    C,view = SIZES[name], EvalView() if pair else LogMel()
+    seen = []
+    class Half(MixupSpecLabel):             # with the sound before, half and half
+        def draw(self, n, rng=None): return dict(weight=.5, partner=len(self.bank)-1 if self.bank else None, start=0)
+        def apply(self, x, y, p): seen.append((x, y)); return super().apply(x, y, p)
+    half = Half(num_classes=C)
+    dm = DownstreamDataModule(None, name, 4, [view]*3, [half,None,None], fold, sampler=range(4))
+    (x,n),y = next(iter(dm.train_dataloader()))
+    assert y.shape==(4,C) and y.dtype==torch.float32
+    one = lambda i: torch.nn.functional.one_hot(torch.tensor(seen[i][1]), C).float() if isinstance(seen[i][1], int) else seen[i][1]
+    for i in range(4):
+        T = seen[i][0].shape[-1]
+        assert n[i]==T and torch.equal(y[i], one(i) if not i else (one(i)+one(i-1))/2)
+        a,b = seen[i][0], seen[max(i-1, 0)][0]; m = min(T, b.shape[-1])
+        want = a.clone(); want[...,:m] = (a[...,:m]+b[...,:m])/2
+        torch.testing.assert_close(x[i][...,:T], want if i else a, rtol=0, atol=1e-6)
+    (x,n),y = next(iter(dm.val_dataloader()))
+    assert y.shape==((4,) if C==6 else (4,C)) and set(y.unique().tolist())<=set(range(C))      # not mixed
+    dm = DownstreamDataModule(None, name, 8, [view]*3, [FinetuneTargetTransform(num_classes=C),None,None], fold, num_workers=2)
+    (x,n),y = next(iter(dm.train_dataloader()))
+    assert x.shape[:3]==(8,1,64) and y.shape==(8,C) and x.isfinite().all()
+    with pytest.raises(TypeError, match='takes .picture, label. and gives'): DownstreamDataModule(None, name, 4, [view]*3, [lambda x, y: y,None,None], fold).dataset_train[0]

@@ -6,7 +6,7 @@
 __all__ = ['SOUND_CLASSES', 'metadata', 'read_clip', 'credit', 'group_folds', 'task_names', 'MiniTask', 'task',
            'pretraining_pool', 'MiniSounds']
 
-# %% ../../nbs/22_minisounds.ipynb #b5dd0ddd
+# %% ../../nbs/22_minisounds.ipynb #00f84b18
 import csv
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,7 +15,7 @@ import numpy as np, torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from .. import audio
-from .registry import UnknownDataset, register_dataset
+from .registry import UnknownDataset, make_item, register_dataset
 
 # %% ../../nbs/22_minisounds.ipynb #edee8d88
 _rows,_waves = {},{} # what was read already: by folder, by folder and file
@@ -206,7 +206,7 @@ def _mix(recipe, data_path=None): # (48000,) float32, peak 0.7
         out[at:at+len(x)] += x * (10**(level_db/20) / x.square().mean().sqrt())
     return out * (.7/out.abs().max())
 
-# %% ../../nbs/22_minisounds.ipynb #a42671ec
+# %% ../../nbs/22_minisounds.ipynb #ff8e97a9
 class MiniSounds(Dataset):
     "One split of one task as a torch dataset of `(sound, label)`."
     def __init__(self,
@@ -215,7 +215,7 @@ class MiniSounds(Dataset):
         split:str='train', # 'train', 'valid' or 'test'
         fold:int=1, # 1...5: test is this fold, valid the next one, train the rest; 1 where the task has its own split
         transform=None, # from the wave (1, N) float32 to what the model wants
-        target_transform=None, # from the label, int or (C,) float32, to what the loss wants
+        target_transform=None, # from (what `transform` gave, label) to both, see `make_item`; labels are int or (C,) float32
         return_key:bool=False # also give the sound's key: `(sound, label, key)`
     ):
         t = self.task = task(name, data_path)
@@ -233,8 +233,7 @@ class MiniSounds(Dataset):
         k = self.index[i]
         x,y = self.task.wave(k)[None], self.task.labels[k]
         y = torch.from_numpy(y.copy()) if self.task.multi_label else int(y)
-        if self.transform: x = self.transform(x)
-        if self.target_transform: y = self.target_transform(y)
+        x,y = make_item(x, y, self.transform, self.target_transform)
         return (x,y,self.task.files[k]) if self.return_key else (x,y)
 
 # %% ../../nbs/22_minisounds.ipynb #863a9fdd

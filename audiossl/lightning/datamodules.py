@@ -65,7 +65,7 @@ def collate_padded(
     widest = max(x.shape[-1] for x in xs)
     return (torch.stack([F.pad(x, (0, widest-x.shape[-1])) for x in xs]), torch.tensor(lengths)), torch.stack([torch.as_tensor(y) for y in ys])
 
-# %% ../../nbs/40_datamodules.ipynb #49c8e8a2
+# %% ../../nbs/40_datamodules.ipynb #0cedcc94
 class DownstreamDataModule(pl.LightningDataModule):
     "Train, valid and test loaders of a registered dataset."
     def __init__(self,
@@ -73,7 +73,7 @@ class DownstreamDataModule(pl.LightningDataModule):
         dataset_name:str, # as in `list_all_datasets()`
         batch_size:int=512, # clips in a batch; the last batch of a pass may be smaller
         transforms=(None,None,None), # for train, valid, test: what is done to a wave (1, N)
-        target_transforms=(None,None,None), # for train, valid, test: what is done to a label
+        target_transforms=(None,None,None), # for train, valid, test: from (picture, label) to both, such as `FinetuneTargetTransform`; see `make_item`
         fold:int=1, # which fold is tested, for datasets with folds (`num_folds` of its info)
         num_workers:int=0, # processes that load
         collate_fn=collate_padded, # list of items -> batch
