@@ -50,7 +50,7 @@ def main(
         sys.exit(130 if isinstance(e, KeyboardInterrupt) or 'stopped at step' in line else 1)
     sys.exit(code if isinstance(code, int) else 0)
 
-# %% ../nbs/71_cli.ipynb #85dfee31
+# %% ../nbs/71_cli.ipynb #7f04cdf6
 @contextmanager
 def progress(
     every_s:float=10., # seconds between lines where there is no terminal
@@ -58,7 +58,7 @@ def progress(
 ): # function that takes the rows of `Watch`
     "A bar in a terminal, a line now and then elsewhere."
     import time
-    text = lambda r: (f'loss {r["loss"]:.3f}  spread {r["std_student"]:.4f}/{r["std_teacher"]:.4f}  ema {r["ema"]:.4f}  {r["clips_per_s"]:.0f} clips/s  '
+    text = lambda r: (f'loss {r["loss"]:.3f}  spread {r["std_student"]:.4f}/{r["std_teacher"]:.4f}  lr {r["lr"]:.2g}  ema {r["ema"]:.4f}  {r["clips_per_s"]:.1f} clips/s  '
                       f'{int(r["left_s"])//60}:{int(r["left_s"])%60:02d} left')
     if not console.is_terminal:
         last = [-1e9]

@@ -14,7 +14,7 @@ from rich.markup import escape
 # %% ../nbs/73_cli_train.ipynb #db06db1a
 from .cli import app, console, main, progress, quiet
 
-# %% ../nbs/73_cli_train.ipynb #4447b317
+# %% ../nbs/73_cli_train.ipynb #42d61f9f
 METHODS = dict(atst='atst_clip', atstframe='atst_frame') # word of the command -> name in recipes and models
 
 @app.command('pretrain')
@@ -37,7 +37,6 @@ def _pretrain(
     "Pre-train as the papers did. Stop it with Ctrl-C; the same command goes on."
     from audiossl.pretrain import run_pretraining
     if method not in METHODS: raise ValueError(f'{method!r}: no such method; there are {", ".join(METHODS)}')
-    if precision not in ('32-true','bf16-mixed','16-mixed'): raise ValueError(f'--precision {precision}: 32-true, bf16-mixed or 16-mixed')
     changes = {k: True for k,on in dict(compile=compile, grad_checkpointing=grad_checkpointing).items() if on}
     with quiet(), progress() as show:
         run_pretraining(f'{METHODS[method]}_{size}', data, out, batch_size, steps, seed, device, devices, nodes, precision, workers, fast_dev_run,
@@ -54,7 +53,7 @@ def _convert(
     model = convert(source, folder, which)
     console.print(f'{escape(str(folder))}: {model_name(model)}, {sum(p.numel() for p in model.parameters()):,} weights')
 
-# %% ../nbs/73_cli_train.ipynb #dfe8c608
+# %% ../nbs/73_cli_train.ipynb #f4311f61
 @app.command('embed')
 def _embed(
     files:Annotated[list[Path], typer.Argument(help='Sound files, or folders of them.')],
@@ -77,5 +76,5 @@ def _embed(
         rows = embed_files(load_model(model), paths, moments, blocks, batch_size, device, on_bad,
                            progress=lambda done, n, path: status.update(f'{done}/{n} {escape(str(path))}'))
         n = save_embeddings(rows, out, dict(model=str(model)))
-    for w in said: console.print(escape(str(w.message)))
+    for line in dict.fromkeys(str(w.message) for w in said): console.print(escape(line))
     console.print(f'{escape(str(out))}: {n} of {len(paths)} files')

@@ -92,17 +92,17 @@ def recipe(name:str # from `list_recipes`
     made = _distill(rest) if kind=='distill' else next((_linear if kind=='linear' else _finetune)(m, rest[len(m)+1:]) for m in LINEAR if rest.startswith(m+'_'))
     return dict(made, name=name)
 
-# %% ../nbs/48_recipes.ipynb #dc05b86d
+# %% ../nbs/48_recipes.ipynb #8975bf6a
 def peak_lr(recipe:dict, # from `recipe`
     batch_size:int|None=None, # clips a step on one GPU; None: the recipe's
     gpus:int|None=None # None: the recipe's
 )->float|tuple|None: # None where no rate was published
     "Learning rate after scaling to the clips in a step."
     from audiossl.methods.schedule import scaled_lr
-    lr,size = recipe['lr'], (batch_size or recipe['batch_size'], gpus or recipe['gpus'])
+    lr,size = recipe['lr'], [recipe[k] if v is None else v for k,v in dict(batch_size=batch_size, gpus=gpus).items()]
     return tuple(scaled_lr(o, *size) for o in lr) if isinstance(lr, tuple) else lr and scaled_lr(lr, *size)
 
-# %% ../nbs/48_recipes.ipynb #2ce2ff66
+# %% ../nbs/48_recipes.ipynb #d62d2349
 def pretrain_arguments(recipe:dict, # of kind 'pretrain', from `recipe`
     batch_size:int|None=None, # clips a step on one GPU; None: the recipe's
     gpus:int|None=None, # None: the recipe's
@@ -110,7 +110,7 @@ def pretrain_arguments(recipe:dict, # of kind 'pretrain', from `recipe`
 )->dict: # module, views, data: arguments of the Lightning module, of `ClipViews` or `FrameViews`, of the data
     "What to hand on to train as a recipe says."
     if recipe['kind']!='pretrain': raise ValueError(f"recipe {recipe['name']!r} is of kind {recipe['kind']!r}: only 'pretrain' has these arguments")
-    r,views,size,n = recipe, deepcopy(recipe['views']), batch_size or recipe['batch_size'], gpus or recipe['gpus']
+    r,views,size,n = recipe, deepcopy(recipe['views']), recipe['batch_size'] if batch_size is None else batch_size, recipe['gpus'] if gpus is None else gpus
     if size<1 or n<1: raise ValueError(f'batch_size={size}, gpus={n}: at least 1')
     k = size*n/(r['batch_size']*r['gpus']) if keep_clips else 1
     module = dict(arch=r['arch'], learning_rate=peak_lr(r, size, n), warmup_steps=round(r['warmup_steps']/k), max_steps=round(r['max_steps']/k), ema=r['ema']**k)

@@ -18,9 +18,14 @@ from .downstream.report import write_json, write_whole
 from .lightning.datamodules import PretrainDataModule
 from .methods.schedule import AtomicCheckpointIO
 
-# %% ../nbs/69_running.ipynb #b40da559
+# %% ../nbs/69_running.ipynb #fd161a02
 class RunError(RuntimeError):
     "A run cannot go on; the message is one line that says why and what to do."
+
+def _differ(a, b, name=''):
+    "The first entry in which two nested dicts differ, by its path"
+    if not (isinstance(a, dict) and isinstance(b, dict)): return None if a==b else f'{name}={a}, not {b}'
+    return next((d for k in {**b, **a} if (d := _differ(a.get(k), b.get(k), f'{name}.{k}'.lstrip('.')))), None)
 
 def open_run(
     out, # folder of the run; made if it is not there
@@ -33,10 +38,8 @@ def open_run(
         if (folder/'run.json').exists():
             try: have = json.loads((folder/'run.json').read_text(encoding='utf-8')); have['version']
             except (ValueError, KeyError, TypeError): raise RunError(f'{folder}/run.json: not the notes of a run; choose another --out') from None
-            for k,v in want.items():
-                if have.get(k)==v: continue
-                if k=='version': raise RunError(f'{folder}: made by audiossl {have[k]}, this is {v}; choose another --out')
-                raise RunError(f'{folder}: this run was begun with {k}={have.get(k)}, not {v}; repeat that or choose another --out')
+            if have['version']!=want['version']: raise RunError(f'{folder}: made by audiossl {have["version"]}, this is {want["version"]}; choose another --out')
+            if d := _differ({k: have.get(k) for k in want}, want): raise RunError(f'{folder}: this run was begun with {d}; repeat that or choose another --out')
             return have
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f'{folder}: holds other files and is left alone; choose another --out')
