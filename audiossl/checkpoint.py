@@ -104,7 +104,7 @@ def from_pretrained(
         raise CheckpointError(f'{folder/"config.json"}: says {info.get("model")!r}, the weights are those of a {type(model).__name__}')
     return model
 
-# %% ../nbs/45_checkpoint.ipynb #2e440891
+# %% ../nbs/45_checkpoint.ipynb #44f6bf08
 def load_model(
     path:str|Path, # a folder or hub id as in `from_pretrained`, a `.safetensors` file, or a published or own checkpoint
     which:str|None=None, # of a checkpoint: 'teacher' or 'student'; None: the teacher of a pre-training, the student of a distillation
@@ -131,6 +131,7 @@ def create_model(
     if name not in list_models(): raise ValueError(f'{name!r}: no such model; there are {", ".join(list_models())}')
     _,method,size = name.split('_')
     cls,sizes = _classes[method]
+    if unknown := sorted(kwargs.keys()-(known := inspect.signature(cls).parameters.keys())): raise TypeError(f'{name}: unknown argument {unknown[0]!r}; there are {", ".join(known)}')
     if pretrained is False:
         model = cls(**{**sizes[size], **kwargs})
         model.hyper_param = {}
@@ -150,7 +151,7 @@ def create_model(
     model.hyper_param = source.hyper_param
     return model.eval()
 
-# %% ../nbs/45_checkpoint.ipynb #85076adf
+# %% ../nbs/45_checkpoint.ipynb #fc25034f
 def convert(
     source:str|Path, # a checkpoint or `.safetensors` file
     folder:str|Path, # made if missing
@@ -160,7 +161,7 @@ def convert(
 )->nn.Module: # the encoder, as read back from the folder
     "Turn a checkpoint into a folder for `from_pretrained`."
     source = Path(source)
-    if not source.is_file(): raise MissingWeights(f'{source}: no such file')
+    if not source.is_file(): raise MissingWeights(f'{source}: ' + ('a folder; a checkpoint or .safetensors file is converted' if source.is_dir() else 'no such file'))
     model = read_encoder(source, which, **asked)
     from_file = dict(file=source.name, sha256=_sha256(source), encoder=which or 'default', model=model_name(model))
     save_pretrained(model, folder, {'converted_from':from_file, **(about or {})})

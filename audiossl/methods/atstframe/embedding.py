@@ -178,7 +178,12 @@ def _embed_files(model, paths, moments, n_blocks, batch_size, on_bad, progress, 
             told(p)
     yield from flush()
 
-# %% ../../../nbs/46_embedding.ipynb #9ac0f546
+# %% ../../../nbs/46_embedding.ipynb #440b65e4
+def _move(model, device):
+    if device=='auto': device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try: model.to(device)
+    except (RuntimeError, AssertionError) as e: raise ValueError(f'device={device!r}: not to be had here ({str(e).splitlines()[0]:.90}); take auto or cpu') from None
+
 def embed_files(
     model:nn.Module, # `ClipEncoder` or `FrameEncoder`; run in evaluation mode
     paths:list, # sound files of any rate, channels and length
@@ -194,7 +199,7 @@ def embed_files(
     if on_bad not in ('stop','skip'): raise ValueError(f"on_bad={on_bad!r}: 'stop' or 'skip'")
     if most<2**17: raise ValueError(f'most={most}: at least {2**17} samples')
     paths = [paths] if isinstance(paths, (str,Path)) else list(paths)
-    if device: model.to('cuda' if device=='auto' and torch.cuda.is_available() else 'cpu' if device=='auto' else device)
+    if device: _move(model, device)
     return _embed_files(model, paths, moments, n_blocks, batch_size, on_bad, progress, most//8 if moments else most)
 
 # %% ../../../nbs/46_embedding.ipynb #08842c6f
