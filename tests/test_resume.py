@@ -7,13 +7,13 @@ import json, os, subprocess, sys, traceback
 from pathlib import Path
 import pytest
 
-STEPS, EVERY = 12, 2                   # length of the run, steps between checkpoints
+STEPS, EVERY, CLIPS = 15, 3, 15        # length of the run, steps between checkpoints, clips in the pool: with 3 in a batch it is gone through every 5 steps
 
 def train(folder, method, workers, kill, in_save):
     "Train with `method` in `folder`, from its checkpoint if there is one; `kill`: exit hard when so many steps are done, -1 never; `in_save`: in the midst of that step's save"
     import logging, warnings
     import numpy as np, torch, pytorch_lightning as pl
-    from audiossl.datasets.batches import SceneBatches
+    from audiossl.datasets.batches import ClipBatches, SceneBatches
     from audiossl.lightning.datamodules import PretrainDataModule
     from audiossl.methods.atst.model import ATSTLightningModule
     from audiossl.methods.atstframe.model import FrameATSTLightningModule
@@ -37,9 +37,9 @@ def train(folder, method, workers, kill, in_save):
                 os.replace = replace
 
     rng = np.random.default_rng(5)
-    pool = [np.sin(np.arange(n)*rng.uniform(.05, 1.)).astype(np.float32)*.3 for n in rng.integers(4000, 9000, 6)]
-    batches = SceneBatches(pool, seed=3, total_steps=STEPS, batch_size=3, scene_seconds=1.2, speed=(.8,1.25), noise_db=(-60.,-50.),
-                           views=ClipViews((.5,.9), (.8,.8)) if method=='clip' else None)
+    pool = [np.sin(np.arange(n)*rng.uniform(.05, 1.)).astype(np.float32)*.3 for n in rng.integers(4000, 19000, CLIPS)]
+    batches = ClipBatches(pool, 3, STEPS, 3, ClipViews((.5,.9), (.8,.8)), 1.) if method=='clip' else \
+              SceneBatches(pool, 3, STEPS, 3, scene_seconds=1.2, speed=(.8,1.25), noise_db=(-60.,-50.))
     torch.manual_seed(0 if not file.exists() else 1234)         # a new process need not know the old stream
     module = (ATSTLightningModule if method=='clip' else FrameATSTLightningModule)('tiny', embed_dim=16, depth=2, num_heads=2, hidden=32, spec_w=121, drop_path_rate=.4,
                                       learning_rate=5e-3, warmup_steps=3, max_steps=STEPS, ema=.9)
@@ -51,15 +51,13 @@ def train(folder, method, workers, kill, in_save):
     trainer.fit(module, PretrainDataModule(batches, num_workers=workers), ckpt_path=file if file.exists() else None)
     torch.save(module.state_dict(), folder/'final.pt')
 
-# name -> (method, workers, [(kill when so many steps are done, in the midst of the last one's save), ...]); -1: never
-# at the first step (no checkpoint yet), between two checkpoints, during a save, just after one, at the last step but one
-LIVES = {'whole': ('frame', 0, [(-1,False)]),
-         'none': ('frame', 0, [(1,False), (5,False), (8,True), (11,False), (-1,False)]),
-         'two': ('frame', 2, [(3,False), (6,False), (11,False), (-1,False)]),
-         'clip whole': ('clip', 0, [(-1,False)]),
-         'clip none': ('clip', 0, [(1,False), (4,False), (7,False), (10,True), (11,False), (-1,False)]),
-         'clip two': ('clip', 2, [(5,False), (11,False), (-1,False)])}
-RUNS = {'frame': ('whole', 'none', 'two'), 'clip': ('clip whole', 'clip none', 'clip two')}
+# (kill when so many steps are done, in the midst of the last one's save): at the first step; before there is a checkpoint; in the first save; the step before
+# the clips are gone through, at the last of them, the step after; at a checkpoint; in a later save; between; at a checkpoint; the last step but one; the last
+KILLS = [(1,False), (2,False), (3,True), (4,False), (5,False), (6,False), (7,False), (9,True), (10,False), (12,False), (14,False), (15,False)]
+END = (-1,False)                       # not killed
+# name -> (method, workers, lives). For Lightning a run is one epoch, whose end is the last step; there is none to go on into
+LIVES = {f'{m} {n}': (m, w, k) for m in ('frame','clip') for n,w,k in (('whole', 0, [END]), ('none', 0, [*KILLS,END]), ('two', 2, [*KILLS,END]))}
+RUNS = {m: tuple(n for n in LIVES if n.startswith(m)) for m in ('frame','clip')}
 
 def main(folder):
     "All lives of all runs, one after another; prints for each its exit code and the checkpoint files that it left"
@@ -86,10 +84,13 @@ def runs(tmp_path_factory):
     return folder, [json.loads(l) for l in r.stdout.splitlines()]
 
 def test_killed_as_meant(runs):
+    "12 kills of each method, with 0 and with 2 workers: first, before, at and after the end of a pass over the clips, last but one, during a save"
+    assert len(KILLS)==12 and {1,STEPS-1,*(CLIPS//3+o for o in (-1,0,1))}<={k for k,_ in KILLS} and sum(o for _,o in KILLS)==2
+    assert len(runs[1])==2*(1+2*13)
     for life in runs[1]:
         kill,in_save = life['kill'], life['in_save']
         assert life['code']==(0 if kill<0 else 8 if in_save else 7), life
-        assert life['left']==['.run.ckpt.part']*in_save + ['run.ckpt']*(kill<0 or kill>=EVERY), life
+        assert life['left']==['.run.ckpt.part']*in_save + ['run.ckpt']*(kill<0 or kill-in_save>=EVERY), life
 
 @pytest.mark.parametrize('method', RUNS)
 def test_resume_is_exact(runs, method):
