@@ -26,12 +26,12 @@ from .methods.atstframe.model import FrameATSTLightningModule, heldout_loss
 from .running import RunError, Watch, fit, open_run, steps_in, stopping
 from .transforms.views import FrameViews
 
-# %% ../nbs/70_quickstart.ipynb #d1faa9e5
+# %% ../nbs/70_quickstart.ipynb #2882158a
 RECIPE = dict(
     arch='tiny', hidden=512, drop_path=.1,                  # encoder; width inside projector and predictor (4096 would take most of each step)
     learning_rate=1e-3, warmup=.1,                          # peak; share of the steps in which it rises
     ema=.99, symmetric=True,                                # the teacher's momentum at the start; both views for both networks
-    batch_s=50., scene_seconds=(1.6,),                      # seconds of sound in a step, cut into scenes of these lengths in turn
+    batch_s=200., scene_seconds=(1.6,),                     # seconds of sound in a step, cut into scenes of these lengths in turn
     gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.),     # of a scene, see `make_scene`
     mask_type='block', mask_ratio=.65, mask_len=5,          # see `FrameViews`, as for all that follow
     aug_tea=False, mix_up=False, freq_wrap=True)
