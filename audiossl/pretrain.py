@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PRECISIONS', 'plan', 'training_data', 'check_machine', 'run_pretraining']
 
-# %% ../nbs/72_pretrain.ipynb #3cba3cf8
-import random
+# %% ../nbs/72_pretrain.ipynb #6a052814
+import os, random, shutil
 from pathlib import Path
 import torch
 from pytorch_lightning.utilities import rank_zero_only
@@ -67,7 +67,7 @@ def training_data(
     say(f'{len(files)} files, about {sum(some)/len(some)*len(files)/3600:.3g} h')
     return ClipBatches(FileClips(files), seed, total, d['batch_size'], views, max(10., d['seconds']) if clip else d['seconds'])
 
-# %% ../nbs/72_pretrain.ipynb #08615f8e
+# %% ../nbs/72_pretrain.ipynb #95602966
 PRECISIONS = ('32-true','bf16-mixed','16-mixed') # of the arithmetic, as Lightning names them
 _room_mb = dict(tiny=200., small=1000., base=4000.)
 
@@ -75,19 +75,22 @@ def check_machine(
     device:str, # 'auto' (CUDA GPUs if there are), 'cpu', 'cuda' or 'mps'
     devices:int=1, # processes on this machine
     precision:str='32-true', # one of `PRECISIONS`
+    compile:bool=False, # whether the encoders are to be compiled
     **least # further numbers as (value, least): nodes=(1, 1)
 )->str: # 'cpu', 'cuda' or 'mps'
     "What to train on, if it is there and everything asked for is possible."
     for k,(v,n) in dict(devices=(devices,1), **least).items():
         if v<n: raise RunError(f'--{k} {v}: at least {n}')
     if precision not in PRECISIONS: raise RunError(f'--precision {precision}: {", ".join(PRECISIONS)}')
+    if compile and not any(map(shutil.which, (os.environ.get('CXX') or 'g++', 'clang++', 'c++'))):
+        raise RunError('--compile: no C++ compiler here (g++, clang++, or one named in CXX); install one, or leave --compile out')
     has = dict(cpu=devices, cuda=torch.cuda.device_count(), mps=int(torch.backends.mps.is_available()))
     if device=='auto': device = 'cuda' if has['cuda'] else 'cpu'
     if device not in has: raise RunError(f'--device {device}: auto, {", ".join(has)}')
     if has[device]<devices: raise RunError(f'--device {device} --devices {devices}: this machine has {has[device]} of them; with --device cpu the processes share its cores')
     return device
 
-# %% ../nbs/72_pretrain.ipynb #a5dd222a
+# %% ../nbs/72_pretrain.ipynb #87f54563
 def _network(p, seed):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -118,7 +121,7 @@ def run_pretraining(
     "Pre-train as a recipe says; the same call goes on with a run that was stopped."
     first = rank_zero_only.rank==0
     if not first: say = show = lambda *_: None
-    device = check_machine(device, devices, precision, nodes=(nodes,1), workers=(num_workers,0), seed=(seed,0))
+    device = check_machine(device, devices, precision, changes.get('compile', False), nodes=(nodes,1), workers=(num_workers,0), seed=(seed,0))
     if fast_dev_run: batch_size, steps = 2, 2
     p = plan(name, batch_size, devices*nodes, steps, **changes)
     batches = training_data(p, data, seed, say)             # first of all: nothing is written for sounds that cannot be used

@@ -124,6 +124,11 @@ def test_a_device_that_is_not_there(typed, tmp_path, monkeypatch):
         code,_,err = typed('pretrain', 'atst', '--device', *words, '--out', tmp_path/'run')
         assert code==1 and len(err)==1 and said in err[0], err
 
+def test_no_compiler_is_one_line(typed, tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path)); monkeypatch.delenv('CXX', raising=False)
+    code,_,err = typed('pretrain', 'atst', *TRIAL, '--compile', '--out', tmp_path/'run')
+    assert code==1 and len(err)==1 and 'no C++ compiler' in err[0] and not (tmp_path/'run').exists(), err
+
 @pytest.mark.parametrize('make,said', [
     (lambda d: d.write_text('a file'), 'left alone'), (lambda d: (d.mkdir(), (d/'thesis.txt').write_text('mine')), 'left alone'),
     (lambda d: (d.mkdir(), (d/'run.json').write_text('half a')), 'not the notes of a run')])
