@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SAMPLE_RATE', 'EXTENSIONS', 'data_path', 'examples', 'example', 'to_mono', 'AudioError', 'resample', 'MissingAudio',
-           'AudioInfo', 'audio_info', 'load_audio', 'save_audio', 'find_audio']
+           'AudioInfo', 'audio_info', 'load_audio', 'to_int16', 'save_audio', 'find_audio']
 
 # %% ../nbs/00_audio.ipynb #1a95e4bb
 import difflib, math, os, struct
@@ -43,25 +43,22 @@ def to_mono(
     if wave.ndim not in (1,2): raise ValueError(f'wave must be (N,) or (C, N), got {tuple(wave.shape)}')
     return wave if wave.ndim==1 else wave.mean(0)
 
-# %% ../nbs/00_audio.ipynb #1b3a391e
+# %% ../nbs/00_audio.ipynb #3257d13b
 class AudioError(ValueError):
     "A sound that cannot be used: one line with the file, the fault and the remedy."
     def __init__(self,
         message:str, # the whole line
-        reason:str='', # code of the fault: missing, directory, empty, not_audio, codec, truncated, nan, rate, range, clip
+        reason:str='', # code of the fault: missing, directory, empty, not_audio, codec, truncated, nan, rate, range, long, clip
         path:Path|None=None # the file, where there is one
     ):
         super().__init__(message)
         self.reason,self.path = reason,path
-
 def _ratio(a, b):
     for sr in (a,b):
         if sr!=int(sr) or not 1_000<=sr<=768_000: raise AudioError(f'a rate of {sr:,} Hz; whole numbers from 1,000 to 768,000 are allowed', 'rate')
-    a,b = int(a),int(b)
-    g = math.gcd(a, b)
+    g = math.gcd(a := int(a), b := int(b))
     if a*b//g**2>2**26: raise AudioError(f'no filter of usable size leads from {a:,} to {b:,} Hz (common divisor {g}); use a common rate', 'rate')
     return a//g, b//g
-
 def resample(
     wave:Tensor, # (..., N) float
     sr_from:int, # Hz, rate of `wave`
@@ -92,7 +89,7 @@ def _wav_fault(path):
             pos += 8+n+n%2
     return 'truncated', 'there is no chunk of samples'
 
-# %% ../nbs/00_audio.ipynb #f12e6e4c
+# %% ../nbs/00_audio.ipynb #86bcd150
 def _ogg_fault(path):
     "(reason, fault), or None: is its last page whole, and marked as the last?"
     with open(path, 'rb') as f:
@@ -100,7 +97,6 @@ def _ogg_fault(path):
         tail = f.read()
     page = tail[tail.rfind(b'OggS'):]
     if len(page)<27 or not page[5]&4 or len(page)<27+page[26]+sum(page[27:27+page[26]]): return 'truncated', 'its last page is missing'
-
 def _mp3_start(path):
     "Where the first frame is, and whether it counts the others"
     with open(path, 'rb') as f:
@@ -108,7 +104,6 @@ def _mp3_start(path):
         f.seek(start:=10+sum(n<<s for n,s in zip(tag[6:], (21,14,7,0))) if tag[:3]==b'ID3' else 0)
         first = f.read(200)
     return start, any(mark in first for mark in (b'Xing',b'Info',b'VBRI'))
-
 def _mp3_fault(path):
     "(reason, fault), or None: does it say how long it is, if its bit rate varies?"
     (pos,counted),kbps = _mp3_start(path),set()
@@ -121,11 +116,12 @@ def _mp3_fault(path):
         pos += (144_000 if v1 else 72_000)*k//sr+(h[2]>>1&1)
     if len(kbps)>1: return 'truncated', 'its bit rate varies and nothing in it says how long it is'
 
-# %% ../nbs/00_audio.ipynb #6d35c7d3
+# %% ../nbs/00_audio.ipynb #1f2bd7aa
 class MissingAudio(AudioError, FileNotFoundError): "There is no such file."
 def _bad(path, reason, fault, remedy='Fetch it again or leave it out'):
     return (MissingAudio if reason=='missing' else AudioError)(f'{path}: {fault}. {remedy}.', reason, path)
 
+def _long(path, is_, most): return _bad(path, 'long', f'{is_:,.1f} s, max_seconds={most:,} is allowed', 'Read a part of it, or allow more')
 def _open(path):
     "A `SoundFile`, after all checks that need no decoding"
     path = Path(path)
@@ -134,8 +130,7 @@ def _open(path):
     if not path.is_file(): raise _bad(path, 'not_audio', 'not a regular file', 'Copy it into one')
     if path.stat().st_size==0: raise _bad(path, 'empty', '0 bytes')
     with path.open('rb') as f: head = f.read(12)
-    mp3 = head[:3]==b'ID3' or head[0]==255 and head[1:2]>=b'\xe0'
-    wav = head[:4] in (b'RIFF',b'RF64') and head[8:]==b'WAVE'
+    mp3,wav = head[:3]==b'ID3' or head[0]==255 and head[1:2]>=b'\xe0', head[:4] in (b'RIFF',b'RF64') and head[8:]==b'WAVE'
     check = _mp3_fault if mp3 else _wav_fault if wav else {b'OggS':_ogg_fault, b'fLaC':lambda path: None}.get(head[:4])
     if check is None: raise _bad(path, 'not_audio', f'not a sound file, it begins with {head!r}', 'WAV, FLAC, Ogg, Opus and MP3 are read')
     if fault:=check(path): raise _bad(path, *fault)
@@ -144,8 +139,6 @@ def _open(path):
     if f.frames==0: raise _bad(path, 'empty', '0 samples')
     if f.frames>2**60: raise _bad(path, 'truncated', 'its header was never given a length')
     return f
-
-# %% ../nbs/00_audio.ipynb #5231c976
 @dataclass(frozen=True)
 class AudioInfo:
     "What a sound file holds."
@@ -158,12 +151,14 @@ class AudioInfo:
     subtype:str # coding, such as PCM_16 or VORBIS
     def __str__(self): return f'{self.path.name}: {self.seconds:.2f} s, {self.channels} x {self.sr:,} Hz, {self.format} {self.subtype}'
 def audio_info(
-    path:str|Path # a sound file
+    path:str|Path, # a sound file
+    max_seconds:float|None=None # s, a longer file is refused; None: any length
 )->AudioInfo: # or an `AudioError`
     "What is in a sound file, without decoding it."
     with _open(path) as f:
         try: _ratio(f.samplerate, SAMPLE_RATE)
         except AudioError as e: raise _bad(path, 'rate', str(e), 'Convert it to a common rate') from None
+        if f.frames>(max_seconds or math.inf)*f.samplerate: raise _long(path, f.frames/f.samplerate, max_seconds)
         return AudioInfo(Path(path), f.samplerate, f.channels, f.frames, f.frames/f.samplerate, f.format, f.subtype)
 
 # %% ../nbs/00_audio.ipynb #35ba2343
@@ -182,12 +177,13 @@ def _run_up(path, subtype, start):
         if (end:=int.from_bytes(tail[at+6:at+14], 'little', signed=True))>=0: return min(start, end)
     return 0
 
-# %% ../nbs/00_audio.ipynb #2dbfb190
+# %% ../nbs/00_audio.ipynb #0964c175
 def load_audio(
     path:str|Path, # a WAV, FLAC, Ogg, Opus or MP3 file
     sr:int=SAMPLE_RATE, # Hz, rate wanted
     offset:float=0., # s, where to begin
-    duration:float|None=None # s, how much to read; None, or more than there is: to the end
+    duration:float|None=None, # s, how much to read; None, or more than there is: to the end
+    max_seconds:float|None=6*3600 # s, most to decode at once; None: no limit
 )->Tensor: # (N,) float32 mono
     "The wave in a file: `load_audio(path, sr)[round(offset*sr):][:round(duration*sr)]`, for the price of that part."
     info,path = audio_info(path),Path(path)
@@ -195,14 +191,14 @@ def load_audio(
     n,first = -(-info.frames*b//a),round(offset*sr)
     last = n if duration is None else min(n, first+round(duration*sr))
     if not 0<=first<last: raise _bad(path, 'range', f'offset={offset}, duration={duration} is outside its {info.seconds:.2f} s', 'Ask for less')
+    if last-first>(max_seconds or math.inf)*sr: raise _long(path, (last-first)/sr, max_seconds)
     edge = 0 if a==b else math.ceil(8/min(a,b))     # half the filter's length, in steps of `a` samples
     block,stop = max(0, first//b-edge), min(info.frames, a*(-(-last//b)+edge))
-    begin,parts = _run_up(path, info.subtype, block*a),[]
-    at = begin
+    begin,parts = (at := _run_up(path, info.subtype, block*a)),[]
     try:
         with _Stream(path) as f:
             f.seek(begin)
-            while at<stop and len(x:=f.read(min(stop-at, 2**16), 'float32', always_2d=True)):
+            while at<stop and len(x:=f.read(min(stop-at, 2**16, 2**22//info.channels), 'float32', always_2d=True)):
                 parts.append(to_mono(torch.from_numpy(x.T)))
                 at += len(x)
     except sf.LibsndfileError: pass                 # as good as no more samples
@@ -212,7 +208,11 @@ def load_audio(
     if not wave.isfinite().all(): raise _bad(path, 'nan', f'{(~wave.isfinite()).sum():,} of {len(wave):,} samples are NaN or infinite')
     return resample(wave, info.sr, sr)[first-block*b:last-block*b]
 
-# %% ../nbs/00_audio.ipynb #43d34ad7
+# %% ../nbs/00_audio.ipynb #579eaffb
+def to_int16(wave:Tensor # float, -1 to 1; what is above is cut off
+)->Tensor: # of the same shape, int16
+    "Samples of 16 bits, rounded."
+    return (wave*2**15).round().clamp(-2**15, 2**15-1).short()
 EXTENSIONS = ('.wav', '.flac', '.ogg', '.opus', '.mp3') # what `find_audio` finds and `save_audio` writes
 def save_audio(
     path:str|Path, # its extension is one of `EXTENSIONS`
@@ -230,7 +230,7 @@ def save_audio(
     if subtype not in ('FLOAT','DOUBLE') and (peak:=x.abs().max())>1:
         raise _bad(path, 'clip', f'its peak is {peak:.2f}', "Scale the wave to 1, or write a WAV with subtype='FLOAT'")
     format,subtype = 'OGG' if kind=='OPUS' else kind, subtype or {'OPUS':'OPUS', 'WAV':'PCM_16', 'FLAC':'PCM_16'}.get(kind)
-    if subtype=='PCM_16': x = (x*2**15).round().clamp(-2**15, 2**15-1).short()   # libsndfile would scale by 2**15-1 and lose a little each time
+    if subtype=='PCM_16': x = to_int16(x)   # libsndfile would scale by 2**15-1 and lose a little each time
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         with sf.SoundFile(part, 'w', int(sr), 1 if x.ndim==1 else len(x), subtype, format=format) as f:
