@@ -84,7 +84,7 @@ def write_standin(
     make(_Box(root, seed), usual if clips is None else clips)
     return root
 
-# %% ../nbs/03_standins.ipynb #81c1293d
+# %% ../nbs/03_standins.ipynb #db40e185
 def _voxceleb1(box, n):
     ids = dict(zip(('id10001','id10002','id10270','id10271'), ('it_flora','ru_topal','zh_chulo','ru_shmyrev')))
     lines = []
@@ -99,7 +99,7 @@ def _voxceleb1(box, n):
 _us8k = dict(air_conditioner='vehicle_machine', car_horn='brass', children_playing='speech_en', dog_bark='animal', drilling='impact',
              engine_idling='vehicle_machine', gun_shot='snare', jackhammer='kick', siren='organ', street_music='loop')
 def _us8k_files(box, n):
-    forms = [(44100,2,'PCM_16'), (48000,2,'PCM_24'), (44100,1,'PCM_16'), (96000,2,'PCM_24'), (22050,1,'PCM_16'), (44100,2,'FLOAT')]
+    forms = [(44100,2,'PCM_16'), (48000,2,'PCM_24'), (44100,1,'PCM_16'), (96000,2,'PCM_24'), (22050,1,'PCM_U8'), (44100,2,'PCM_24')]
     rows = []
     for fold in range(1, 11):
         for i in range(n):
