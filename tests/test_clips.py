@@ -129,8 +129,15 @@ def test_a_missing_sound_is_counted_and_named(name, copy):
     gone = [p for p in find_audio(root) if '_background' not in str(p)]
     listed = {e.path for e in NAMES[name](root)[0] if name!='spcv2' or e.split!='train'}
     for p in sorted(listed)[:2]: p.unlink()
-    with pytest.raises(FileNotFoundError, match='not there .2 ') as e: make(name, root)
-    assert '\n' not in str(e.value) and len(gone)>2
+    found = 0
+    for s in SPLITS:
+        d = make(name, root, s, missing='skip'); found += len(d.missing)
+        assert all(p.path.exists() for p in d.entries)
+        if d.missing:
+            with pytest.raises(FileNotFoundError, match='not there .[12] of') as e: make(name, root, s)
+            assert '\n' not in str(e.value) and str(root) in str(e.value)
+    assert found==2<len(gone)
+    with pytest.raises(ValueError, match="missing='no': 'stop' or 'skip'"): make(name, root, missing='no')
 
 @pytest.mark.parametrize('name', NAMES)
 def test_a_missing_table(name, copy):
@@ -153,11 +160,12 @@ def test_a_missing_table(name, copy):
     ('nsynth', '"bass', '"../../bass', ValueError, 'leads out of this folder'),
     ('nsynth', '{', '', ValueError, 'damaged'),
     ('spcv2', 'backward/', '../backward/', ValueError, 'leads out of this folder'),
-    ('spcv2', 'backward/', 'backward/x', FileNotFoundError, 'on a list, but not there .1 such'),
-    ('iemocap', 'F_impro01_M', 'F_impro99_M', FileNotFoundError, 'listed in the logs, but not there .1 of 50')])
+    ('spcv2', 'backward/', 'sideward/', ValueError, "'sideward/.*' on a list is not like yes/"),
+    ('iemocap', 'F_impro01_M', 'F_impro99_M', FileNotFoundError, 'listed, but not there .1 of 10 ')])
 def test_faults_of_tables(name, a, b, error, text, copy):
     root = copy(name); edit(root/TABLE[name], (a, b))
-    with pytest.raises(error, match=text) as e: make(name, root)
+    side = dict(fold=3, split='test') if name=='iemocap' else {}
+    with pytest.raises(error, match=text) as e: make(name, root, **side)
     assert '\n' not in str(e.value)
 
 def test_spcv2_folders_and_lists(copy):
@@ -251,7 +259,7 @@ def test_a_group_stays_together(mine):
     (['file,label,split', 'pets/cat.ogg,,train'], ValueError, 'row 1 has no label'),
     (['file,label,split', 'pets/cat.ogg,a,train', 'pets/cat.ogg,b,test'], ValueError, 'pets/cat.ogg is listed twice, as sounds 1 and 2'),
     (['file,label,split', '../cat.ogg,a,train'], ValueError, 'leads out of this folder'),
-    (['file,label,split', 'pets/fox.ogg,a,train'], FileNotFoundError, 'fox.ogg: listed in labels.csv, but not there .1 of 1'),
+    (['file,label,split', 'pets/fox.ogg,a,train'], FileNotFoundError, 'fox.ogg: listed, but not there .1 of 1'),
     (['file,label', 'pets/cat.ogg,a', 'pets/dog.ogg,b'], ValueError, '2 sounds or groups cannot be split in three'),
     (['file,label'], FileNotFoundError, 'there is no sound'), (['file,label,split', 'pets/cat.ogg,a'], ValueError, 'row 1 has fewer fields')])
 def test_faults_of_a_table_of_ones_own(mine, lines, error, text):

@@ -41,15 +41,13 @@ def inside(
         raise ValueError(f'{root}: {name!r} leads out of this folder')
     return Path(root)/name
 
-# %% ../../nbs/23_clips.ipynb #fba982af
-def _present(entries, what): # the same entries, if all their files are there
-    there,lost = {},[]
+# %% ../../nbs/23_clips.ipynb #0ccbbd73
+def _lost(entries): # those whose file is not there
+    there = {}
     for e in entries:
         d,name = os.path.split(e.path)
         if d not in there: there[d] = set(os.listdir(d)) if os.path.isdir(d) else ()
-        if name not in there[d]: lost.append(e.path)
-    if lost: raise FileNotFoundError(f'{lost[0]}: listed in {what}, but not there ({len(lost):,} of {len(entries):,} sounds are missing)')
-    return entries
+        if name not in there[d]: yield e
 
 def _root(path, mark, *below): # the folder that holds `mark`: the one given, or the one the archive makes in it
     for p in (Path(path), *(Path(path)/b for b in below)):
@@ -57,7 +55,8 @@ def _root(path, mark, *below): # the folder that holds `mark`: the one given, or
     raise FileNotFoundError(f'{path}: {"there is no " + mark if Path(path).is_dir() else "no such folder"}; see the drawn folder in the documentation')
 
 def _creator(name, read, num_folds=1):
-    def create(data_path, split='train', fold=1, transform=None, target_transform=None, return_key=False, valid='own', channels='mono', **options):
+    def create(data_path, split='train', fold=1, transform=None, target_transform=None, return_key=False, valid='own', channels='mono',
+               missing='stop', **options):
         kw = dict(transform=transform, target_transform=target_transform, return_key=return_key)
         if is_store(data_path):
             if options: raise TypeError(f'{name}: {", ".join(options)} was settled when the store was prepared')
@@ -66,15 +65,22 @@ def _creator(name, read, num_folds=1):
         (entries,classes),folds,multi_label,first = out[:2],*(out[2:] or (num_folds, False)),{}
         for i,e in enumerate(entries, 1):
             if (j:=first.setdefault(e.key, i))!=i: raise ValueError(f'{data_path}: {e.key} is listed twice, as sounds {j} and {i}')
-        return FileDataset(take_split(entries, split, fold, folds, valid), classes, multi_label, channels=channels, **kw)
+        entries = take_split(entries, split, fold, folds, valid)
+        lost,n = list(_lost(entries)),len(entries)
+        if missing not in ('stop','skip'): raise ValueError(f"missing={missing!r}: 'stop' or 'skip' is allowed")
+        if lost and missing=='stop': raise FileNotFoundError(f"{lost[0].path}: listed, but not there ({len(lost):,} of {n:,} sounds are missing); missing='skip' goes without them")
+        gone = {e.key for e in lost}
+        ds = FileDataset([e for e in entries if e.key not in gone], classes, multi_label, channels=channels, **kw)
+        ds.missing = [e.key for e in lost]
+        return ds
     create.__name__ = create.__qualname__ = f'create_{name}'
-    create.__doc__ = f"{name}; `valid='test'`: chosen by the test sounds, as in some papers; `channels`: see `FileDataset`; other options: see `{read.__name__}`"
+    create.__doc__ = f"{name}; `valid='test'`: chosen by the test sounds, as in some papers; `missing='skip'`: without sounds that are listed and not there, see `.missing`; `channels`: see `FileDataset`; other options: see `{read.__name__}`"
     return create
 
 def _register(name, read, num_folds=1, **info):
     register_dataset(name, multi_label=False, num_folds=num_folds, **info)(_creator(name, read, num_folds))
 
-# %% ../../nbs/23_clips.ipynb #a81c7cdb
+# %% ../../nbs/23_clips.ipynb #b75a4139
 SPLITS = ('train','valid','test')
 def list_voxceleb1(
     root:str|Path # holds iden_split.txt, and wav/ or dev/wav/ and test/wav/
@@ -88,7 +94,7 @@ def list_voxceleb1(
         speaker = name.split('/')[0]
         if k not in ('1','2','3') or speaker not in index: raise ValueError(f"{root/'iden_split.txt'}: line {n} is {line[:60]!r}, not like '1 id10001/VIDEO/00001.wav'")
         entries.append(Entry(name, inside(home.get(speaker, root/'wav'/speaker).parent, name), (index[speaker],), split=SPLITS[int(k)-1]))
-    return _present(entries, 'iden_split.txt'), classes
+    return entries, classes
 
 _register('voxceleb1', list_voxceleb1, num_labels=1251, classes=[f'id{i}' for i in range(10001, 11252)], licence='CC BY 4.0 (lists)',
     homepage='https://www.robots.ox.ac.uk/~vgg/data/voxceleb', description='who speaks, in interviews',
@@ -96,7 +102,7 @@ _register('voxceleb1', list_voxceleb1, num_labels=1251, classes=[f'id{i}' for i 
 Fetch robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt beside them
 audiossl prepare voxceleb1 SOURCE STORE''')
 
-# %% ../../nbs/23_clips.ipynb #7a565864
+# %% ../../nbs/23_clips.ipynb #e0595ecb
 CLIP_CLASSES = dict(
     us8k=tuple('dog_bark children_playing car_horn air_conditioner street_music gun_shot siren engine_idling jackhammer drilling'.split()),
     nsynth=tuple('bass brass flute guitar keyboard mallet organ reed string synth_lead vocal'.split()),
@@ -117,13 +123,13 @@ def list_us8k(
         if r['fold'] not in map(str, range(1, 11)): raise ValueError(f"{table}: row {n} has fold {r['fold']!r}, 1 to 10 are allowed")
         key = f"fold{r['fold']}/{r['slice_file_name']}"
         entries.append(Entry(key, inside(root/'audio', key), (_class('us8k', r['class'], f'{table}: row {n}'),), fold=int(r['fold'])))
-    return _present(entries, table.name), CLIP_CLASSES['us8k']
+    return entries, CLIP_CLASSES['us8k']
 
 _register('us8k', list_us8k, 10, num_labels=10, classes=CLIP_CLASSES['us8k'], licence='CC BY-NC 3.0', homepage='https://urbansounddataset.weebly.com/urbansound8k.html',
     description='which of ten sounds of a city', size='8,732 clips of up to 4 s, 8.8 hours; 6 GB, 1 GB as 16 kHz int16',
     steps='Fetch and unpack UrbanSound8K.tar.gz\naudiossl prepare us8k SOURCE STORE')
 
-# %% ../../nbs/23_clips.ipynb #763094b5
+# %% ../../nbs/23_clips.ipynb #77506c49
 def list_nsynth(
     root:str|Path # holds nsynth-train/, nsynth-valid/ and nsynth-test/
 )->tuple[list,tuple]: # entries, 11 classes
@@ -136,13 +142,13 @@ def list_nsynth(
         for note,v in notes.items():
             if 'instrument_family_str' not in v: raise ValueError(f"{table}: {note} has no 'instrument_family_str'; there are {', '.join(v)}")
             entries.append(Entry(f'{s}/{note}', inside(table.parent/'audio', f'{note}.wav'), (_class('nsynth', v['instrument_family_str'], f'{table}: {note}'),), split=s))
-    return _present(entries, 'examples.json'), CLIP_CLASSES['nsynth']
+    return entries, CLIP_CLASSES['nsynth']
 
 _register('nsynth', list_nsynth, num_labels=11, classes=CLIP_CLASSES['nsynth'], licence='CC BY 4.0', homepage='https://magenta.tensorflow.org/datasets/nsynth',
     description='which family of instruments plays a note', size='305,979 notes of 4 s, 340 hours; 39 GB as 16 kHz int16',
     steps='Fetch and unpack nsynth-train, nsynth-valid and nsynth-test (json/wav) in one folder\naudiossl prepare nsynth SOURCE STORE')
 
-# %% ../../nbs/23_clips.ipynb #03b45f5b
+# %% ../../nbs/23_clips.ipynb #77e832f6
 def list_spcv2(
     root:str|Path # holds a folder for each word, validation_list.txt and testing_list.txt
 )->tuple[list,tuple]: # entries, 35 classes
@@ -155,14 +161,18 @@ def list_spcv2(
             if split.setdefault(name, s)!=s: raise ValueError(f'{root}: {name} is in both lists')
     words = {d.name for d in os.scandir(root) if d.is_dir() and d.name[0] not in '._'}
     if words!=set(classes): raise ValueError(f"{root}: folder {min(words^set(classes))!r} is {'not a word' if words-set(classes) and min(words^set(classes)) in words else 'missing'} of Speech Commands 0.02")
-    entries = [Entry(k:=f'{w}/{f}', root/w/f, (i,), split=split.pop(k, 'train')) for i,w in enumerate(classes) for f in sorted(os.listdir(root/w)) if f.endswith('.wav')]
-    if split: raise FileNotFoundError(f'{root/next(iter(split))}: on a list, but not there ({len(split):,} such sounds)')
+    sounds = {w: {f for f in os.listdir(root/w) if f.endswith('.wav')} for w in classes}
+    for name in split:
+        w,_,f = name.partition('/')
+        if w not in sounds: raise ValueError(f'{root}: {name!r} on a list is not like yes/0a7c2a8d_nohash_0.wav')
+        sounds[w].add(f)
+    entries = [Entry(k:=f'{w}/{f}', root/w/f, (i,), split=split.get(k, 'train')) for i,w in enumerate(classes) for f in sorted(sounds[w])]
     return entries, classes
 
 _register('spcv2', list_spcv2, num_labels=35, classes=CLIP_CLASSES['spcv2'], licence='CC BY 4.0', homepage='https://arxiv.org/abs/1804.03209', description='which of 35 spoken words',
     size='105,829 words of up to 1 s, 29 hours; 3.4 GB', steps='Fetch and unpack download.tensorflow.org/data/speech_commands_v0.02.tar.gz in a folder of its own\naudiossl prepare spcv2 SOURCE STORE')
 
-# %% ../../nbs/23_clips.ipynb #0baf7e6d
+# %% ../../nbs/23_clips.ipynb #36ab2918
 _turn = re.compile(r'\[\d+\.\d+ - \d+\.\d+\]\t(\w+)\t(\w+)\t\[')
 _emotions = dict(neu=0, hap=1, exc=1, ang=2, sad=3)
 
@@ -181,13 +191,13 @@ def list_iemocap(
                 if emotion in emotions:
                     path = f'Session{s}/sentences/wav/{turn.rpartition("_")[0]}/{turn}.wav'
                     entries.append(Entry(turn, root/path, (_emotions[emotion],), fold=s))
-    return _present(entries, 'the logs'), CLIP_CLASSES['iemocap']
+    return entries, CLIP_CLASSES['iemocap']
 
 _register('iemocap', list_iemocap, 5, num_labels=4, classes=CLIP_CLASSES['iemocap'], licence='by signed form, not commercial', homepage='https://sail.usc.edu/iemocap',
     description='which of four emotions', size='5,531 turns of the four emotions, 7 of 12 hours; 0.8 GB as 16 kHz int16',
     steps='Sign the form at sail.usc.edu/iemocap, unpack IEMOCAP_full_release\naudiossl prepare iemocap SOURCE STORE')
 
-# %% ../../nbs/23_clips.ipynb #a97c01ea
+# %% ../../nbs/23_clips.ipynb #29cb6f06
 def _own_folds(rows): # a fold for each (key, label, group), 1 to 5, or fewer where there are few groups
     groups = [g for _,_,g in rows]
     if (n:=min(5, len(set(groups))))<3: raise ValueError(f'{len(set(groups))} sounds or groups cannot be split in three; give at least 3, or a column split')
@@ -223,7 +233,7 @@ def list_audiofolder(
         if any(r.get('split') for r in rows): raise ValueError(f'{root}: some sounds have a split and some have none')
         n,folds = _own_folds([(r['file'], r['label'], r.get('group') or r['file']) for r in rows])
     entries = [Entry(r['file'], inside(root, r['file']), tuple(sorted(classes.index(l) for l in ls)), split=r.get('split', ''), fold=f) for r,ls,f in zip(rows, labels, folds)]
-    return _present(entries, table), classes, n, multi_label
+    return entries, classes, n, multi_label
 
 _register('audiofolder', list_audiofolder, num_labels=0, description='a folder of your own: classes by sub-folder, or by labels.csv',
     steps='Make a folder for each class, or labels.csv with file,label[,split][,fold][,group]\naudiossl prepare audiofolder SOURCE STORE')
