@@ -139,7 +139,7 @@ def _why(code, seconds): # what an exit code means
     if name=='SIGKILL': return 'memory','its decoder was killed from outside, as happens when memory runs out'
     return 'crash',f'its decoder crashed ({name})'
 
-# %% ../nbs/02_isolate.ipynb #19172640
+# %% ../nbs/02_isolate.ipynb #4937b2a7
 class Decoders:
     "Child processes that decode; a context manager."
     def __init__(self,
@@ -168,29 +168,6 @@ class Decoders:
         for c in list(self.children): c.kill()
         self.children.clear()
 
-    def _one(self, job):
-        child,path = self.idle.get(),job[0]
-        try:
-            if self.closed: return
-            if child is None:
-                self.children.add(child := _Child(self.args))
-                if self.closed: return
-                child.started()
-            said,wave = child.ask((os.fspath(path), *job[1:]), self.seconds, math.ceil(self.max_seconds*job[1])+1)
-            return Fault(said['reason'], said['message']) if 'reason' in said else Decoded(wave, *(said[k] for k in
-                ('frames','sr','source_hash','source_bytes','clipped')))
-        except (EOFError, BrokenPipeError, ValueError, KeyError): reason,fault = _why(self._drop(child), self.seconds)
-        except TimeoutError: self._drop(child); reason,fault = 'hang',_too_slow.format(self.seconds)
-        except BaseException: self._drop(child); child = None; raise
-        finally: self.idle.put(child if child in self.children else None)
-        return Fault(reason, f'{path}: {fault}. Fetch it again or leave it out.')
-
-    def _drop(self, child):
-        if child not in self.children: return -9
-        self.children.discard(child)
-        with suppress(subprocess.TimeoutExpired): child.p.wait(1)      # it may be about to say why itself
-        return child.kill()
-
     def imap(self,
         jobs # of (path, rate in Hz, offset in s, duration in s or None), taken as they are needed
     ): # of (job, `Decoded` or `Fault`), in the order of the jobs
@@ -208,3 +185,29 @@ class Decoders:
 def _result(ahead):
     job,future = ahead.popleft()
     return job,future.result()
+
+# %% ../nbs/02_isolate.ipynb #333cc44d
+def _one(self, job):
+    child,path = self.idle.get(),job[0]
+    try:
+        if self.closed: return
+        if child is None:
+            self.children.add(child := _Child(self.args))
+            if self.closed: return
+            child.started()
+        said,wave = child.ask((os.fspath(path), *job[1:]), self.seconds, math.ceil(self.max_seconds*job[1])+1)
+        return Fault(said['reason'], said['message']) if 'reason' in said else Decoded(wave, *(said[k] for k in
+            ('frames','sr','source_hash','source_bytes','clipped')))
+    except (EOFError, BrokenPipeError, ValueError, KeyError): reason,fault = _why(self._drop(child), self.seconds)
+    except TimeoutError: self._drop(child); reason,fault = 'hang',_too_slow.format(self.seconds)
+    except BaseException: self._drop(child); child = None; raise
+    finally: self.idle.put(child if child in self.children else None)
+    return Fault(reason, f'{path}: {fault}. Fetch it again or leave it out.')
+
+def _drop(self, child):
+    if child not in self.children: return -9
+    self.children.discard(child)
+    with suppress(subprocess.TimeoutExpired): child.p.wait(1)      # it may be about to say why itself
+    return child.kill()
+
+Decoders._one,Decoders._drop = _one,_drop

@@ -57,7 +57,7 @@ SCHEMA = pa.schema(dict(key=pa.string(), audio=pa.large_binary(), encoding=pa.st
     source=pa.string(), source_bytes=pa.int64(), checksum=pa.uint64()), metadata={'audiossl-store': '1'}) # columns of a shard
 ENCODINGS = ('int16','bytes') # what `audio` may be
 
-# %% ../nbs/04_shards.ipynb #0b90b587
+# %% ../nbs/04_shards.ipynb #ebde567b
 def _frame(buf, audio): # hash of all bytes outside the ranges of sound
     h,at,buf = xxh3_64(),0,memoryview(buf)
     for start,n in audio: h.update(buf[at:start]); at = start+n
@@ -83,6 +83,7 @@ class Shard:
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         self.table = pa.Table.from_batches(batches, SCHEMA)
         self.table.validate(full=True)
+        self.columns = {k: self.table[k] for k in SCHEMA.names if k!='audio'}
         places = []
         for _,at,data in (b['audio'].buffers() for b in batches):
             places.append(np.frombuffer(at, np.int64)+(data.address-self.buf.address))
@@ -102,7 +103,7 @@ class Shard:
         return x
     def raw(self, i, verify=True): "(bytes,) uint8 of record `i`, a copy."; return self._take(i, verify, False)
     def wave(self, i, verify=True): "(N,) int16 of record `i`, a copy, for encoding int16."; return self._take(i, verify, True)
-    def row(self, i): "All else of record `i`."; return {k: self.table[k][i].as_py() for k in SCHEMA.names if k!='audio'}
+    def row(self, i): "All else of record `i`."; return {k: c[i].as_py() for k,c in self.columns.items()}
 
 # %% ../nbs/04_shards.ipynb #47f22a2d
 class ShardWriter:
