@@ -1,4 +1,9 @@
 "Every dataset behind one registry."
+from audiossl.datasets.samplers import *
 from audiossl.datasets.registry import *
-from audiossl.datasets.batches import *
+from audiossl.datasets.store import *
 from audiossl.datasets.minisounds import *
+from audiossl.datasets.clips import *
+from audiossl.datasets.tags import *
+from audiossl.datasets.events import *
+from audiossl.datasets.batches import *
