@@ -23,7 +23,7 @@ def data(method, steps):
     return SceneBatches(pool, seed=3, total_steps=steps, batch_size=4, scene_seconds=1., speed=(.8,1.25), noise_db=(-60.,-50.), views=METHODS[method][1])
 
 def make(method, steps=20, **kw):
-    torch.manual_seed(0)
+    torch.manual_seed(1)                # with seed 0 an input of a ReLU comes within 1e-6 of 0 at step 5: its gradient then hangs on rounding
     small = dict(embed_dim=32, depth=3, num_heads=2, hidden=64, spec_w=101)
     return METHODS[method][0]('tiny', **{**small, **dict(learning_rate=2e-3, warmup_steps=3, max_steps=steps, ema=.9), **kw})
 

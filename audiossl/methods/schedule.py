@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['cosine_schedule', 'at', 'scaled_lr', 'param_groups', 'ATSTAdamW', 'StepwiseModule', 'AtomicCheckpointIO']
 
-# %% ../../nbs/42_schedule.ipynb #c3c2a931
+# %% ../../nbs/42_schedule.ipynb #431e8906
 import math, os
 from pathlib import Path
 import numpy as np, torch, torch.distributed as dist, pytorch_lightning as pl
 from torch import nn
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from ..models.clip import fast_on_cpu
 from .teacher import TeacherStudent, unlabelled
 
 # %% ../../nbs/42_schedule.ipynb #136724c0
@@ -107,7 +108,7 @@ class _KeepsRandomState(pl.LightningModule):
         torch.set_rng_state(rng['cpu'].cpu())
         if rng['cuda'] is not None and self.device.type=='cuda': torch.cuda.set_rng_state(rng['cuda'].cpu(), self.device)
 
-# %% ../../nbs/42_schedule.ipynb #65efc8ce
+# %% ../../nbs/42_schedule.ipynb #fadefd78
 class StepwiseModule(_KeepsRandomState):
     "What each step of a pre-training does. Those who inherit call `save_hyperparameters()` and then `use(model)`."
     also_logged = {} # 'std_student' or 'std_teacher' -> a second name for it
@@ -150,7 +151,8 @@ class StepwiseModule(_KeepsRandomState):
         for g in optimizer.param_groups: g['lr'] = at(self.lr_table, step)
         optimizer.param_groups[0]['weight_decay'] = at(self.wd_table, step)
         hook = optimizer.register_step_post_hook(lambda *_: made.append(step))  # not called when a scaler of 16-bit gradients leaves the step out
-        try: super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        try:
+            with fast_on_cpu(self.device): super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)     # forward and backward happen in here
         finally: hook.remove()
         if made: self.model.update(at(self.ema_table, step+1))
 

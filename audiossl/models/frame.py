@@ -10,7 +10,7 @@ import torch, torch.nn.functional as F
 from torch import nn, Tensor
 from .clip import CLIP_SIZES, MelBlocks, masked_mean, mean_over_chunks
 
-# %% ../../nbs/32_frame_encoder.ipynb #bca1ce2e
+# %% ../../nbs/32_frame_encoder.ipynb #d832eed4
 class FrameBlocks(MelBlocks):
     "ATST-Frame's blocks, and what pre-training asks them for."
     stretch_native = True # as the reference
@@ -41,14 +41,14 @@ class FrameBlocks(MelBlocks):
         mask_input:bool=True, # whether hidden tokens are replaced; the teacher sees them all
         length:Tensor|None=None # (B,) int, frames of each clip that hold sound; None: all
     )->Tensor: # (n, D), rows of the hidden tokens that hold sound, clip after clip
-        last,n = self.run(x, length, mask_index if mask_input else None, max(self.avg_blocks, 1))
-        if self.avg_blocks: t = torch.stack([F.instance_norm(o.mT).mT for o in last]).mean(0)
-        else: t = self.norm_frame(last[0][:,self.nprompt:])
-        want = torch.ones(t.shape[:2], dtype=torch.bool, device=t.device) if mask_index is None else mask_index.to(t.device, torch.bool)
-        if n is not None: want = want & (torch.arange(t.shape[1], device=t.device) < n[:,None])
-        return t[want]
+        rows,hide = None if mask_index is None else mask_index.to(x.device, torch.bool), mask_index if mask_input else None
+        if not self.avg_blocks and rows is not None: return self.norm_frame(self.run(x, length, hide, rows=F.pad(rows, (self.nprompt,0)))[0][0])
+        last,n = self.run(x, length, hide, max(self.avg_blocks, 1))
+        t = torch.stack([F.instance_norm(o.mT).mT for o in last]).mean(0) if self.avg_blocks else self.norm_frame(last[0][:,self.nprompt:])
+        want = torch.ones(t.shape[:2], dtype=torch.bool, device=t.device) if rows is None else rows
+        return t[want if n is None else want & (torch.arange(t.shape[1], device=t.device) < n[:,None])]
 
-# %% ../../nbs/32_frame_encoder.ipynb #87805862
+# %% ../../nbs/32_frame_encoder.ipynb #f2134ebd
 class FrameEncoder(FrameBlocks):
     "ATST-Frame's encoder: a transformer over 40 ms tokens, without a class token. Its arguments are those of `FrameBlocks`."
     def get_intermediate_layers(self,
@@ -58,7 +58,7 @@ class FrameEncoder(FrameBlocks):
         scene:bool=True # the mean over the tokens that hold sound, not the tokens
     )->Tensor: # (B, n*D), with prompts (B, 2*n*D); not `scene`: (B, P, n*D), padding included
         "Normed outputs of the last `n` blocks, ascending, side by side."
-        last,valid = self.run(x, length, n=n)
+        with self._fast(x): last,valid = self.run(x, length, n=n)
         out,k = [],self.nprompt
         for t in last:
             y = self.norm_frame(t[:,k:])

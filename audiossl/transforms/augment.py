@@ -85,23 +85,21 @@ class Mixup:
     def load_state_dict(self, state:dict # from `state_dict`
     ): self.bank = [o.clone() for o in state['bank']][-self.n_memory:]
 
-# %% ../../nbs/12_augment.ipynb #7913d8b7
+# %% ../../nbs/12_augment.ipynb #b1076d62
 def draw_mixup(n_items:int, # B, pictures in the batch
     ratio:float=.4, # largest weight of the background
     rng:np.random.Generator|None=None # source of randomness; None: a fresh one
 )->dict: # weight: (B,) float32 array, of the background; partner: (B,) int64 array, another item of the batch
     "For each item of a batch: how strongly to mix, and with which other item (a lone item: with itself, which changes nothing)."
     rng, i = _rng(rng), np.arange(n_items)
-    weight = (_ratio(ratio)*rng.random(n_items)).astype(np.float32)
-    return dict(weight=weight, partner=(i + rng.integers(1, n_items, size=n_items))%n_items if n_items>1 else i)
+    return dict(weight=(_ratio(ratio)*rng.random(n_items)).astype(np.float32), partner=(i + rng.integers(1, n_items, size=n_items))%n_items if n_items>1 else i)
 
 def mixup_batch(mels:Tensor, # (B, F, T) log-mels
     params:dict # from `draw_mixup`
 )->Tensor: # (B, F, T)
     "Mix the items of a batch with each other as sounds mix."
     e,a = mels.exp(), torch.as_tensor(params['weight'], dtype=mels.dtype, device=mels.device)[:,None,None]
-    other = e[torch.as_tensor(params['partner'], device=mels.device)]
-    return (e*(1-a)).add_(other.mul_(a)).add_(_EPS).log_()
+    return e.lerp(e[torch.as_tensor(params['partner'], device=mels.device)], a).add_(_EPS).log_()
 
 # %% ../../nbs/12_augment.ipynb #13c98e5f
 @lru_cache(256)
@@ -134,7 +132,7 @@ def stretch_rows(x:Tensor, # (B, R, C)
     index = index*there + R*torch.arange(B, device=x.device)[:,None,None]
     return F.embedding_bag(index.view(-1,4), x.reshape(B*R, C), per_sample_weights=(weight*there).to(x.dtype).view(-1,4), mode='sum').view(B, R, C)
 
-# %% ../../nbs/12_augment.ipynb #8c3cff2e
+# %% ../../nbs/12_augment.ipynb #26b1a5ac
 class RandomResizeCrop:
     "Paste the picture on a canvas of zeros, cut a random rectangle, stretch it to the old size."
     def __init__(self, virtual_crop_scale:tuple=(1., 1.5), # canvas as a multiple of (F, T), at least 1
@@ -180,14 +178,15 @@ class RandomResizeCrop:
     )->Tensor: # (B, F, T)
         "`apply` to each item, all at once."
         if mels.dim()!=3 or len(params)!=len(mels): raise ValueError(f'mels: shape {tuple(mels.shape)}, (B, F, T) with B={len(params)} params is needed')
-        n,t = mels.shape[-2:]
-        H,W = self.canvas((n, t))
+        (n,t),(H,W) = mels.shape[-2:],self.canvas(mels.shape[-2:])
         if any((p['j'],p['w'],W) != (0,t,t) for p in params):
             place = lambda at,length,total,old: ([p[at]-(total-old)//2 for p in params], [min(p[length], total-p[at]) for p in params])
             return stretch_rows(stretch_rows(mels, *place('i','h',H,n)).mT, *place('j','w',W,t)).mT.contiguous()
-        m,top = mels.new_zeros(len(params), n, H), (H-n)//2
-        for o,p in zip(m, params): o[:,p['i']:p['i']+p['h']] = resize_matrix(min(p['h'], H-p['i']), n)
-        return m[...,top:top+n] @ mels
+        def rows(x, i, h, top=(H-n)//2):                # of the canvas; those beside the picture are zero
+            if (i,h)==(top,n): return x
+            first = max(i, top); last = max(first, min(i+h, H, top+n))
+            return resize_matrix(min(h, H-i), n)[:,first-i:last-i].to(x) @ x[first-top:last-top]
+        return torch.stack([rows(x, p['i'], p['h']) for x,p in zip(mels, params)])
 
     def __call__(self, x:Tensor, # (..., F, T)
         rng:np.random.Generator|None=None # source of randomness; None: a fresh one

@@ -133,7 +133,7 @@ def checked_wave(wave:Tensor # (..., N) float in -1..1
         raise ValueError(f'wave: {n} of {wave.numel()} samples are NaN or infinite, the first at {bad.nonzero()[0].tolist()}; only finite ones are allowed')
     return wave.reshape(-1, wave.shape[-1])
 
-# %% ../../nbs/10_logmel.ipynb #a51b9042
+# %% ../../nbs/10_logmel.ipynb #2a7b813d
 class MelPower(nn.Module):
     "Wave to power in each mel bin."
     def __init__(self, sample_rate:int=16000, # samples in a second of the waves that will come
@@ -153,18 +153,16 @@ class MelPower(nn.Module):
         left = (n_fft-win_length)//2
         self.register_buffer('window', F.pad(torch.hann_window(win_length), (left, n_fft-win_length-left)), persistent=False)
         self.register_buffer('filters', mel_filters(n_fft, n_mels, f_min, f_max, sample_rate), persistent=False)
-        self._bands = [self._band(o) for o in torch.arange(n_mels).tensor_split(4) if len(o)]
-
-    def _band(self, mels):
-        "The Fourier bins that a run of mel bins touches, and the run"
-        mels = slice(int(mels[0]), int(mels[-1])+1)
-        bins = self.filters[:,mels].any(1).nonzero()[:,0]
-        return slice(int(bins[0]), int(bins[-1])+1), mels
+        self._bins = []                                 # of each band: its first Fourier bin, and how many it touches
+        for i,band in enumerate(o for o in self.filters.tensor_split(8, 1) if o.shape[1]):
+            bins = band.any(1).nonzero()[:,0]
+            self._bins.append((first := int(bins[0]), int(bins[-1])+1-first))
+            self.register_buffer(f'band{i}', band.narrow(0, *self._bins[i]).T.contiguous(), persistent=False)
 
     def _mel_power(self, frames):
         spec = torch.view_as_real(torch.fft.rfft(frames*self.window)).square_()
         power = (spec[...,0] + spec[...,1]).mT
-        return torch.cat([self.filters[bins,mels].T @ power[...,bins,:] for bins,mels in self._bands], -2)
+        return torch.cat([getattr(self, f'band{i}') @ power.narrow(-2, *bins) for i,bins in enumerate(self._bins)], -2)
 
     def _long_enough(self, x):
         if x.shape[-1] > self.n_fft//2: return x
@@ -173,19 +171,23 @@ class MelPower(nn.Module):
         if not self._told: warnings.warn(short+': zeros were added; this is said once', stacklevel=4); self._told = True
         return F.pad(x, (0, self.n_fft//2+1-x.shape[-1]))
 
+    def _each(self, wave, f):
+        "`f` of the power (..., n_mels, T) of some clips at a time, all together"
+        x,half,mel = self._long_enough(checked_wave(wave)).to(self.window.dtype), self.n_fft//2, []
+        T = num_frames(x.shape[-1], self.hop_length)
+        few = x.device.type=='cpu'                      # a few frames of one clip at a time, which stay in the cache; else bounds for the memory of long waves
+        for clip in x if few else x.split(max(1, 2**16//T)):
+            clip = torch.cat([clip[...,1:half+1].flip(-1), clip, clip[...,-half-1:-1].flip(-1)], -1)         # mirrored at both ends
+            frames = clip.unfold(-1, self.n_fft, self.hop_length).split(336 if few else 2**16, -2)
+            mel.append(f(torch.cat([self._mel_power(o) for o in frames], -1)))
+        return torch.cat(mel).reshape(*wave.shape[:-1], self.n_mels, T)
+
     def power(self, wave:Tensor # (..., N) float in -1..1
     )->Tensor: # (..., n_mels, T)
         "Power in each mel bin."
-        x,half,mel = self._long_enough(checked_wave(wave)).to(self.window.dtype), self.n_fft//2, []
-        T = num_frames(x.shape[-1], self.hop_length)
-        rows,step = (1,640) if x.device.type=='cpu' else (max(1, 2**16//T), 2**16) # bounds the memory for long waves, too
-        for clip in x.split(rows):
-            clip = torch.cat([clip[:,1:half+1].flip(-1), clip, clip[:,-half-1:-1].flip(-1)], -1)             # mirrored at both ends
-            parts = [self._mel_power(o) for o in clip.unfold(-1, self.n_fft, self.hop_length).split(step, 1)]
-            mel.append(parts[0] if len(parts)==1 else torch.cat(parts, -1))
-        return torch.cat(mel).reshape(*wave.shape[:-1], self.n_mels, T)
+        return self._each(wave, lambda power: power)
 
-# %% ../../nbs/10_logmel.ipynb #c6c8f1e6
+# %% ../../nbs/10_logmel.ipynb #d013f0d3
 class LogMel(MelPower):
     "Wave to normalised log-mel picture."
     def __init__(self, sample_rate:int=16000, # samples in a second of the waves that will come
@@ -212,8 +214,7 @@ class LogMel(MelPower):
         sr:int|None=None # its samples in a second, if known: checked
     )->Tensor: # (..., n_mels, T), T = 1 + N//hop_length
         if sr not in (None, self.sample_rate): raise ValueError(f'sr={sr}: this front end takes {self.sample_rate} Hz (resample the wave)')
-        x = self.db(self.power(wave))
-        return x if self.minmax is None else self.minmax(x)
+        return self._each(wave, lambda power: (self.minmax or (lambda x: x))(self.db(power)))
 
     def extra_repr(self):
         return ', '.join(f'{o}={getattr(self,o)}' for o in 'sample_rate n_fft win_length hop_length f_min f_max n_mels top_db minmax'.split())

@@ -5,24 +5,24 @@
 # %% auto #0
 __all__ = ['FrameTools', 'FrameViews', 'ClipTools', 'ClipViews', 'EvalView']
 
-# %% ../../nbs/15_views.ipynb #e45e9346
+# %% ../../nbs/15_views.ipynb #750c06ad
 import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor
-from .logmel import LogMel, num_frames, num_tokens
+from .logmel import LogMel, checked_wave, num_frames, num_tokens
 from .crop import RandomCrop, CentralCrop
 from .augment import Mixup, RandomResizeCrop, draw_mixup, mixup_batch
 from .mask import block_mask, exact_mask, random_mask
 
-# %% ../../nbs/15_views.ipynb #5fdcb026
+# %% ../../nbs/15_views.ipynb #f554d538
 def _one(wave):
-    "`wave` as (1, N)"
-    if wave.dim()!=1 and (wave.dim()!=2 or len(wave)!=1):
+    "`wave` as (1, N), if it is sound"
+    if isinstance(wave, Tensor) and wave.dim()!=1 and (wave.dim()!=2 or len(wave)!=1):
         raise ValueError(f'wave: shape {tuple(wave.shape)}, one channel is needed: (N,) or (1, N) (several clips: `batch`; several channels: mix them down first)')
-    return wave.reshape(1, -1)
+    return checked_wave(wave)
 
 def _rows(waves):
-    if waves.dim()!=2: raise ValueError(f'waves: shape {tuple(waves.shape)}, (B, N) is needed')
-    return waves
+    if isinstance(waves, Tensor) and waves.dim()!=2: raise ValueError(f'waves: shape {tuple(waves.shape)}, (B, N) is needed')
+    return checked_wave(waves)
 
 class _Remembers:
     "What two views share: the memory of each, to be saved with a training run."
