@@ -3,9 +3,10 @@ import json, pickle, re, shutil
 from pathlib import Path
 import pytest, torch
 from torch.utils.data import DataLoader
-from audiossl.audio import AudioError, example, find_audio, load_audio, resample, save_audio
+from audiossl.audio import AudioError, example, find_audio, load_audio, resample, save_audio, to_int16
 from audiossl.datasets.clips import (CLIP_CLASSES, SPLITS, inside, list_audiofolder, list_iemocap, list_nsynth, list_spcv2, list_us8k, list_voxceleb1, read_table)
 from audiossl.datasets.registry import Entry, FileDataset, get_dataset, take_split
+from audiossl.manifest import StoreWriter
 from audiossl.standins import write_standin
 
 NAMES = dict(voxceleb1=list_voxceleb1, us8k=list_us8k, nsynth=list_nsynth, spcv2=list_spcv2, iemocap=list_iemocap)
@@ -304,3 +305,38 @@ def test_datasets_survive_pickling_and_workers(roots):
     assert again.keys==ds.keys and torch.equal(again[3][0], ds[3][0])
     got = [o for b in DataLoader(ds, 8, num_workers=2, collate_fn=list, multiprocessing_context='fork') for o in b]
     assert [k for *_,k in got]==ds.keys and all(torch.equal(a, b) for (a,*_),(b,*_) in zip(got, ds))
+
+# ---- from a store ------------------------------------------------------------------------------------------------------------------------
+
+def fill(name, root, store): # as a preparation does: together the splits of one fold hold all folds
+    parts = {s: make(name, root, s) for s in SPLITS}
+    with StoreWriter(store, name, parts['train'].classes, parts['train'].multi_label) as w:
+        for s,ds in parts.items():
+            with w.shard(s, 0) as out:
+                for i,e in enumerate(ds.entries): out.add(e.key, to_int16(ds.wave(i)[0]).numpy(), labels=e.labels, fold=e.fold, source=e.key)
+        w.finish()
+
+def same(name, root, store, **kw):
+    for s in SPLITS:
+        a,b = ({k:(x,y) for x,y,k in make(name, o, s, return_key=True, **kw)} for o in (root, store))
+        assert a.keys()==b.keys() and a, (s, kw)
+        for k in a: assert a[k][1]==b[k][1] and a[k][0].shape==b[k][0].shape and (a[k][0]-b[k][0]).abs().max()<=.51/2**15
+        assert make(name, root, s).classes==make(name, store, s).classes
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_store_gives_the_same_items(name, roots, tmp_path):
+    fill(name, roots[name], tmp_path/'store')
+    same(name, roots[name], tmp_path/'store')
+    same(name, roots[name], tmp_path/'store', valid='test', fold=FOLDS.get(name, 1))
+    if name in FOLDS: same(name, roots[name], tmp_path/'store', fold=FOLDS[name])
+    with pytest.raises(ValueError, match="split='dev'"): make(name, tmp_path/'store', 'dev')
+    with pytest.raises(ValueError, match=f'fold=11: 1 to {FOLDS.get(name, 1)} is allowed'): make(name, tmp_path/'store', fold=11)
+    for o in (dict(emotions=()), dict(channels='strict'), dict(missing='skip')):
+        with pytest.raises(TypeError, match=f'{[*o][0]} was settled when this store was prepared'): make(name, tmp_path/'store', **o)
+
+def test_a_store_of_ones_own_folder(mine, tmp_path):
+    fill('audiofolder', mine, tmp_path/'store')
+    for k in (1, 2, 5): same('audiofolder', mine, tmp_path/'store', fold=k)
+    rows(mine, 'file,label,split', 'pets/cat.ogg,b,train', 'pets/dog.ogg,a,valid', 'music/flute.ogg,b,test')
+    fill('audiofolder', mine, tmp_path/'other')
+    same('audiofolder', mine, tmp_path/'other')

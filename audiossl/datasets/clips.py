@@ -41,7 +41,7 @@ def inside(
         raise ValueError(f'{root}: {name!r} leads out of this folder')
     return Path(root)/name
 
-# %% ../../nbs/23_clips.ipynb #0ccbbd73
+# %% ../../nbs/23_clips.ipynb #29cd3a45
 def _lost(entries): # those whose file is not there
     there = {}
     for e in entries:
@@ -59,7 +59,8 @@ def _creator(name, read, num_folds=1):
                missing='stop', **options):
         kw = dict(transform=transform, target_transform=target_transform, return_key=return_key)
         if is_store(data_path):
-            if options: raise TypeError(f'{name}: {", ".join(options)} was settled when the store was prepared')
+            told = [*options, *(o for o,v,usual in (('channels',channels,'mono'), ('missing',missing,'stop')) if v!=usual)]
+            if told: raise TypeError(f'{name}: {told[0]} was settled when this store was prepared')
             return StoreDataset(data_path, split, fold=fold, valid=valid, **kw)
         out = read(data_path, **options)
         (entries,classes),folds,multi_label,first = out[:2],*(out[2:] or (num_folds, False)),{}
