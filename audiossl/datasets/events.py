@@ -110,7 +110,7 @@ def collate_events(
     return EventItem(x, torch.stack([i.labels for i in items]), torch.stack([i.weak for i in items]),
                      torch.tensor([i.kind for i in items]), torch.tensor([i.seconds for i in items]), items[0].frame_s, [i.key for i in items])
 
-# %% ../../nbs/25_events.ipynb #d9243dfd
+# %% ../../nbs/25_events.ipynb #18385a69
 DESED_CLASSES = ('Alarm_bell_ringing', 'Blender', 'Cat', 'Dishes', 'Dog', 'Electric_shaver_toothbrush', 'Frying', 'Running_water', 'Speech',
                  'Vacuum_cleaner')
 _scenes,_more = 'train/synthetic21_train/soundscapes', 'validation/synthetic21_validation/soundscapes'
@@ -130,16 +130,15 @@ def _read_part(root, part, keep_empty): # the entries of a part, and the clips w
     for c,(tags,events) in rows.items():
         wrong = [l for l in (*tags, *(e[0] for e in events)) if l not in index]
         if wrong: raise ValueError(f'{path}: {c} has the label {wrong[0]!r}, not one of DESED')
-    here = [c for c in rows if c in names]
-    if not here: raise FileNotFoundError(f'{there[0]}: none of the {len(rows):,} clips of {path.name} is there')
+    if not names&set(rows): raise FileNotFoundError(f'{there[0]}: none of the {len(rows):,} clips of {path.name} is there')
     make = lambda c,tags,events: Entry(f'{part}/{c}', there[0]/c, tuple(index[l] for l in tags), tuple((index[l],a,b) for l,a,b in events), split)
-    entries = [make(c, *rows[c]) for c in here]
+    entries = [make(c, *r) for c,r in rows.items()]
     if part=='weak': # nine of ten to learn from, as the papers' generator says
-        kept = {f'weak/{list(rows)[i]}' for i in RandomState(42).permutation(len(rows))[:round(.9*len(rows))]}
-        entries = [e if e.key in kept else replace(e, split='valid') for e in entries]
-    return entries, [f'{part}/{c}' for c in rows if c not in names]
+        kept = {*RandomState(42).permutation(len(rows))[:round(.9*len(rows))].tolist()}
+        entries = [e if i in kept else replace(e, split='valid') for i,e in enumerate(entries)]
+    return [e for e in entries if e.path.name in names], [e for e in entries if e.path.name not in names]
 
-# %% ../../nbs/25_events.ipynb #e3773122
+# %% ../../nbs/25_events.ipynb #aef05b19
 def event_dataset(
     clips, # a `FileDataset` or `StoreDataset` whose entries have events
     split:str='train', # 'train': longer clips are cut at random
@@ -177,8 +176,8 @@ def desed(
     wanted = of('test') if (split,valid)==('valid','test') else of('valid')+[p for p in parts if p=='weak'] if split=='valid' else of(split)
     if (split,valid)==('train','test'): wanted += of('valid')
     read = [_read_part(Path(data_path), p, keep_empty) for p in wanted]
-    clips = FileDataset(take_split(sum((e for e,_ in read), []), split, valid=valid), DESED_CLASSES, True, channels=channels)
-    return event_dataset(clips, split, sum((m for _,m in read), []), **options)
+    entries,lost = [take_split(sum(es, []), split, valid=valid) for es in zip(([],[]), *read)]
+    return event_dataset(FileDataset(entries, DESED_CLASSES, True, channels=channels), split, [e.key for e in lost], **options)
 
 # %% ../../nbs/25_events.ipynb #9ecb69ab
 STRONG_COLUMNS = 'segment_id', 'start_time_seconds', 'end_time_seconds', 'label' # as Google names them
@@ -205,7 +204,7 @@ def strong_tables(
     labels = tuple(given.read_text(encoding='utf-8').split()) if given.is_file() else common_labels(*source.values())
     return labels, {s:{c:merge_events(e) for c,e in keep_common(t, labels).items()} for s,t in source.items()}
 
-# %% ../../nbs/25_events.ipynb #4f4d89f7
+# %% ../../nbs/25_events.ipynb #424077be
 @register_dataset('as_strong', multi_label=True, num_labels=407, kind='events', description='AudioSet with onset and offset of each event',
     licence='CC BY 4.0 (the tables)', homepage='https://research.google.com/audioset/download_strong.html', size='120,459 clips of 10 s, 335 hours',
     steps='Fetch audioset_train_strong.tsv and audioset_eval_strong.tsv into meta/source/\n'
@@ -231,11 +230,11 @@ def as_strong(
         segments.append((video, int(ms)/1000, int(ms)/1000+10, clip))
     found,lost = find_segments(segments, list_sounds(folder))
     if segments and not found: raise FileNotFoundError(f'{folder}: none of the {len(segments):,} clips is there, such as {segments[0][3]}.wav')
-    kept = held_out(s[3] for s,*_ in found) if side=='train' else ()
-    entries = [Entry(f'{s[3]}.wav', Path(p), (), tuple((index[l],a,b) for l,a,b in tables[side][s[3]]),
-                     'test' if side=='eval' else 'valid' if s[3] in kept else 'train') for s,p,_ in found]
-    clips = FileDataset(take_split(entries, split, valid=valid), labels, True, channels=channels)
-    return event_dataset(clips, split, [f'{s[3]}.wav' for s in lost], **options)
+    kept = held_out(s[3] for s,*_ in found) | held_out((s[3] for s in lost), least=0)
+    make = lambda s,path: Entry(f'{s[3]}.wav', Path(path), (), tuple((index[l],a,b) for l,a,b in tables[side][s[3]]),
+                                'test' if side=='eval' else 'valid' if s[3] in kept else 'train')
+    entries,lost = [take_split(es, split, valid=valid) for es in ([make(s, p) for s,p,_ in found], [make(s, folder) for s in lost])]
+    return event_dataset(FileDataset(entries, labels, True, channels=channels), split, [e.key for e in lost], **options)
 
 # %% ../../nbs/25_events.ipynb #34aaaae7
 def write_events(

@@ -16,7 +16,7 @@ from ..audio import EXTENSIONS, AudioError
 from .registry import Entry, FileDataset, register_dataset, take_split
 from .store import StoreDataset, is_store
 
-# %% ../../nbs/24_tags.ipynb #2c560d58
+# %% ../../nbs/24_tags.ipynb #0a736a7b
 def _rows(path, columns, header=True, **kw): # dicts of a table, each checked
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path}: no such table; it comes with the dataset')
@@ -38,7 +38,6 @@ def read_segments(
         try: out.append((r['video'], float(r['start']), float(r['end']), tuple(r['mids'].split(','))))
         except ValueError: raise ValueError(f'{path}: {r["video"]}: start {r["start"]!r} and end {r["end"]!r} must be numbers') from None
     return out
-
 def read_classes(
     path:str|Path # `class_labels_indices.csv`: index,mid,display_name
 )->dict[str,str]: # machine name -> what people call it, in the order of the index
@@ -47,7 +46,7 @@ def read_classes(
     if [int(r['index']) for r in rows]!=list(range(len(rows))): raise ValueError(f'{path}: the indices are not 0 to {len(rows)-1}')
     return {r['mid']:r['display_name'] for r in rows}
 
-# %% ../../nbs/24_tags.ipynb #dd2d9c3a
+# %% ../../nbs/24_tags.ipynb #eba34972
 _tags = (lambda s,e: '', lambda s,e: f'_{s*1000:.0f}', lambda s,e: f'_{s:.0f}', lambda s,e: f'_{s:.3f}',
          lambda s,e: f'_{s*1000:.0f}_{e*1000:.0f}', lambda s,e: f'_{s:.3f}_{e:.3f}', lambda s,e: f'_{s:.0f}_{e:.0f}')
 
@@ -61,7 +60,6 @@ def list_sounds(
             if o.is_dir(): todo.append(o.path)
             elif os.path.splitext(o.name)[1].lower() in EXTENSIONS: out[os.path.splitext(o.name)[0]] = o.path, o.stat().st_size
     return out
-
 def find_segments(
     segments, # as `read_segments` gives them
     sounds:dict, # as `list_sounds` gives them
@@ -78,43 +76,45 @@ def find_segments(
         else: missing.append(seg)
     return found, missing
 
-# %% ../../nbs/24_tags.ipynb #869c922d
+# %% ../../nbs/24_tags.ipynb #5226706b
 def held_out(
     keys, # names of all training clips
-    share:float=.05 # 0 to 1, of them
-)->set: # names; one at least
+    share:float=.05, # 0 to 1, of them
+    least:int=1 # so many at least, where there are few
+)->set: # names
     "The clips kept for validation: a name is in or out for ever, whatever other names there are."
     place = {k: int.from_bytes(blake2b(k.encode(), digest_size=8).digest(), 'big')/2**64 for k in keys}
-    return {k for k,p in place.items() if p<share} or {*sorted(place, key=place.get)[:1]}
+    return {k for k,p in place.items() if p<share} | {*sorted(place, key=place.get)[:least]}
+def _keep_back(entries, least=1): # the same entries, some of them for validation
+    kept = held_out((e.key for e in entries), least=least)
+    return [replace(e, split='valid') if e.key in kept else e for e in entries]
 
-# %% ../../nbs/24_tags.ipynb #367757a9
+# %% ../../nbs/24_tags.ipynb #08a0aa13
 class TagFiles(FileDataset):
     "Sounds with any number of labels; what is not as it should be is on record."
     def __init__(self,
         entries, # of `Entry`
         classes=(), # (C,) names
-        missing=(), # keys of sounds that have no file
+        missing=(), # keys of its sounds that have no file
         faults=(), # (path, what is wrong) of files too small to be a sound
         **kwargs # of `FileDataset`
     ):
         super().__init__(entries, classes, multi_label=True, **kwargs)
         self.missing,self.faults = list(missing),list(faults)
     def __repr__(self): return f'{super().__repr__()}, {len(self.missing):,} without a file, {len(self.faults):,} files too small'
-
     def size_of(self, entry # of this dataset
     )->tuple: # bytes, and (reason, text) or None
         "Whether a file can hold a sound, as far as its size tells."
         try: n = os.stat(entry.path).st_size
         except OSError as e: return 0, ('missing', f'it cannot be found ({e.strerror})')
         return n, ('small', f'{n} bytes, less than a sound has; fetch it again') if n<500 else None
-
     def wave(self, i): # (1, N) float32
         "The sound of item `i`."
         _,fault = self.size_of(self.entries[i])
         if fault: raise AudioError(f'{self.entries[i].path}: {fault[1]}.', fault[0], self.entries[i].path)
         return super().wave(i)
 
-# %% ../../nbs/24_tags.ipynb #aa43b3d9
+# %% ../../nbs/24_tags.ipynb #37406f63
 def from_store(
     folder, # of a store
     split:str='train', # 'train', 'valid' or 'test'
@@ -142,15 +142,15 @@ def _audioset(root, tables, split, prefix, on_bad): # (entries, classes, missing
         if segments and not found:
             raise FileNotFoundError(f'{folder}: none of {len(segments):,} segments has its file; tried {prefix}{segments[0][0]}.wav and the like, '
                                     f'there is {next(iter(sounds), "no sound")}; prefix={prefix!r}')
-        missing += [f'{s[0]}_{s[1]*1000:.0f}' for s in lost]
+        missing += [Entry(f'{s[0]}_{s[1]*1000:.0f}', folder, split=split) for s in lost]
         for (v,a,_,mids),path,size in found:
             if size<500: faults.append((path, f'{size} bytes, less than a sound has'))
             if size<500 and on_bad=='skip': continue
             entries.append(Entry(f'{v}_{a*1000:.0f}', Path(path), _indices(mids, index, f'{table(t)}: {v}'), split=split))
-    kept = held_out(e.key for e in entries) if split=='train' else ()
-    return [replace(e, split='valid') if e.key in kept else e for e in entries], list(classes.values()), missing, faults
+    if split=='train': entries,missing = _keep_back(entries),_keep_back(missing, 0)
+    return entries, list(classes.values()), missing, faults
 
-# %% ../../nbs/24_tags.ipynb #ccb42b8a
+# %% ../../nbs/24_tags.ipynb #a280b1fc
 def audioset(
     data_path, # folder with csv/ and audio/, or a store
     split:str='train', # 'train', 'valid' or 'test'
@@ -168,8 +168,9 @@ def audioset(
     if is_store(data_path): return from_store(data_path, split, valid, [k for k,v in (('prefix',prefix), ('on_bad',on_bad!='stop')) if v], **kw)
     if on_bad not in ('stop','skip'): raise ValueError(f"on_bad={on_bad!r}: 'stop' or 'skip' is allowed")
     side = 'test' if split=='test' or (split,valid)==('valid','test') else 'train'
-    entries,classes,*left = _audioset(data_path, ('eval_segments',) if side=='test' else tables, side, prefix, on_bad)
-    return TagFiles(take_split(entries, split, valid=valid), classes, *left, channels=channels, **kw)
+    entries,classes,lost,faults = _audioset(data_path, ('eval_segments',) if side=='test' else tables, side, prefix, on_bad)
+    entries,lost = [take_split(es, split, valid=valid) for es in (entries,lost)]
+    return TagFiles(entries, classes, [e.key for e in lost], faults, channels=channels, **kw)
 
 audioset_b = partial(audioset, tables=('balanced_train_segments',))
 audioset_b.__doc__ = 'The balanced part of AudioSet.'
@@ -216,7 +217,7 @@ def fsd50k(
             entries.append(Entry(key, path, _indices(r['labels'].split(','), index, f'{table}: {key}'), split=splits[r.get('split', 'test')]))
     return TagFiles(take_split(entries, split, valid=valid), classes, channels=channels, **kw)
 
-# %% ../../nbs/24_tags.ipynb #6843fa2f
+# %% ../../nbs/24_tags.ipynb #385a5e7b
 _libri = dict(train=('train-clean-100','train-clean-360','train-other-500'), valid=('dev-clean','dev-other'), test=('test-clean','test-other'))
 @register_dataset('librispeech', multi_label=False, num_labels=0, kind='audio', licence='CC BY 4.0', homepage='https://www.openslr.org/12',
     size='292,367 sentences, 982 hours, 60 GB', description='read books, without labels',
@@ -236,7 +237,7 @@ def librispeech(
     if is_store(data_path): return from_store(data_path, split, valid, ['parts'] if parts else (), **kw)
     root,entries,side = Path(data_path),[],'test' if (split,valid)==('valid','test') else split
     if (root/'LibriSpeech').is_dir(): root = root/'LibriSpeech'
-    for part in parts or _libri.get(side, ()):
+    for part in parts or _libri.get(side, ())+(_libri['valid'] if (split,valid)==('train','test') else ()):
         if not (root/part).is_dir(): raise FileNotFoundError(f"{root}/{part}: no such folder; name those you have: parts=('train-clean-100',)")
         for chapter in sorted((root/part).glob('*/*/')):
             there = {o.name for o in os.scandir(chapter)}

@@ -1,7 +1,7 @@
 "Lightning data modules."
 from importlib import import_module
 
-_names = {'PretrainDataModule': 'lightning.datamodules', 'DownstreamDataModule': 'lightning.datamodules', 'DownStreamDataModule': 'lightning.datamodules'}
+_names = dict.fromkeys(('PretrainDataModule', 'DownstreamDataModule', 'DownStreamDataModule', 'FrameDataModule', 'InMemoryDataModule'), 'lightning.datamodules')
 __all__ = list(_names)
 
 def __getattr__(name):

@@ -5,3 +5,4 @@ from audiossl.transforms.augment import *
 from audiossl.transforms.mask import *
 from audiossl.transforms.label_mix import *
 from audiossl.transforms.views import *
+from audiossl.transforms.frame_labels import *
