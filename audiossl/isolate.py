@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Decoded', 'Fault', 'Decoders']
 
-# %% ../nbs/02_isolate.ipynb #57941bbe
-import importlib, json, math, os, queue, select, signal, subprocess, sys, time
+# %% ../nbs/02_isolate.ipynb #7d3c7151
+import ctypes, importlib, json, math, os, queue, select, signal, subprocess, sys, time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -33,7 +33,7 @@ class Fault:
     reason:str # code: crash, hang, memory, unreadable, error; or that of an `AudioError`
     message:str # one line: file, fault, remedy
 
-# %% ../nbs/02_isolate.ipynb #54fd7769
+# %% ../nbs/02_isolate.ipynb #d3bfdcce
 def _decode(path, sr, offset, duration, max_seconds):
     from audiossl.audio import audio_info, load_audio, to_int16
     info,wave = audio_info(path),load_audio(path, sr, offset, duration, max_seconds)
@@ -72,6 +72,7 @@ def _serve(decode, seconds, megabytes, max_seconds):
     import resource
     out,null = os.dup(1),os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
+    if sys.platform=='linux': ctypes.CDLL(None).prctl(1, signal.SIGKILL)     # ends with the thread that began it
     if decode: decode = attrgetter(decode[1])(importlib.import_module(decode[0]))
     else:
         import torch
@@ -87,12 +88,12 @@ def _serve(decode, seconds, megabytes, max_seconds):
     for line in sys.stdin.buffer:
         spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(spent+seconds)+1, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-        signal.setitimer(signal.ITIMER_REAL, 10*seconds+60)       # for the case that the parent is gone
+        signal.setitimer(signal.ITIMER_REAL, 10*seconds+60)       # where a child does not notice that the parent is gone
         said = _answer(json.loads(line), decode, max_seconds)
         signal.setitimer(signal.ITIMER_REAL, 0)
         say(*said)
 
-# %% ../nbs/02_isolate.ipynb #27fdc4dc
+# %% ../nbs/02_isolate.ipynb #ab5fdbff
 class _Child:
     def __init__(self, args):
         code = 'import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a.pop(0); from audiossl.isolate import _serve; _serve(*a)'
@@ -118,13 +119,15 @@ class _Child:
             elif k:=os.readv(self.p.stdout.fileno(), [memoryview(buf)[at:]]): at += k
             else: raise EOFError
         return buf
-    def _head(self): return json.loads(self._read(int.from_bytes(self._read(4).tobytes(), 'big')).tobytes())
+    def _head(self):
+        if (n:=int.from_bytes(self._read(4).tobytes(), 'big'))>2**20 or not isinstance(said:=json.loads(self._read(n).tobytes()), dict): raise ValueError
+        return said
 
-    def ask(self, job, seconds, most): # -> (what it says, samples)
+    def ask(self, line, seconds, most): # -> (what it says, samples)
         self.left = seconds
-        self.p.stdin.write(json.dumps(job).encode()+b'\n')
+        self.p.stdin.write(line)
         said = self._head()
-        if not 0<=(n:=said.get('n', 0))<=most: raise ValueError
+        if not isinstance(n:=said.get('n', 0), int) or not 0<=n<=most: raise ValueError
         return said,self._read(2*n).view(np.int16)
 
     def kill(self):
@@ -139,7 +142,7 @@ def _why(code, seconds): # what an exit code means
     if name=='SIGKILL': return 'memory','its decoder was killed from outside, as happens when memory runs out'
     return 'crash',f'its decoder crashed ({name})'
 
-# %% ../nbs/02_isolate.ipynb #4937b2a7
+# %% ../nbs/02_isolate.ipynb #2b268c9d
 class Decoders:
     "Child processes that decode; a context manager."
     def __init__(self,
@@ -176,7 +179,8 @@ class Decoders:
         ahead = deque()
         try:
             for job in jobs:
-                ahead.append((job, self.threads.submit(self._one, job)))
+                line = json.dumps([os.fspath(job[0]), *job[1:]]).encode()+b'\n'
+                ahead.append((job, self.threads.submit(self._one, job, line)))
                 if len(ahead)>=3*self.n: yield _result(ahead)
             while ahead: yield _result(ahead)
         finally:
@@ -186,8 +190,8 @@ def _result(ahead):
     job,future = ahead.popleft()
     return job,future.result()
 
-# %% ../nbs/02_isolate.ipynb #333cc44d
-def _one(self, job):
+# %% ../nbs/02_isolate.ipynb #98259801
+def _one(self, job, line):
     child,path = self.idle.get(),job[0]
     try:
         if self.closed: return
@@ -195,19 +199,20 @@ def _one(self, job):
             self.children.add(child := _Child(self.args))
             if self.closed: return
             child.started()
-        said,wave = child.ask((os.fspath(path), *job[1:]), self.seconds, math.ceil(self.max_seconds*job[1])+1)
-        return Fault(said['reason'], said['message']) if 'reason' in said else Decoded(wave, *(said[k] for k in
+        said,wave = child.ask(line, self.seconds, math.ceil(self.max_seconds*job[1])+1)
+        return Fault(str(said['reason']), str(said['message'])) if 'reason' in said else Decoded(wave, *(said[k] for k in
             ('frames','sr','source_hash','source_bytes','clipped')))
-    except (EOFError, BrokenPipeError, ValueError, KeyError): reason,fault = _why(self._drop(child), self.seconds)
-    except TimeoutError: self._drop(child); reason,fault = 'hang',_too_slow.format(self.seconds)
-    except BaseException: self._drop(child); child = None; raise
+    except (EOFError, BrokenPipeError): reason,fault = _why(self._drop(child), self.seconds)
+    except (ValueError, KeyError): self._drop(child, 0); reason,fault = 'crash','its decoder answered nonsense'
+    except TimeoutError: self._drop(child, 0); reason,fault = 'hang',_too_slow.format(self.seconds)
+    except BaseException: self._drop(child, 0); raise
     finally: self.idle.put(child if child in self.children else None)
     return Fault(reason, f'{path}: {fault}. Fetch it again or leave it out.')
 
-def _drop(self, child):
-    if child not in self.children: return -9
+def _drop(self, child, wait=5):
+    if child not in self.children: return -signal.SIGKILL
     self.children.discard(child)
-    with suppress(subprocess.TimeoutExpired): child.p.wait(1)      # it may be about to say why itself
+    with suppress(subprocess.TimeoutExpired): child.p.wait(wait)      # a dying child has its exit code in a moment
     return child.kill()
 
 Decoders._one,Decoders._drop = _one,_drop
