@@ -7,3 +7,6 @@ from audiossl.datasets.clips import *
 from audiossl.datasets.tags import *
 from audiossl.datasets.events import *
 from audiossl.datasets.batches import *
+from audiossl.datasets.prepare import *
+from audiossl.datasets.tarshards import *
+from audiossl.datasets.oldlmdb import *
