@@ -119,7 +119,7 @@ def test_desed_parts(home):
     part = lambda ds: {k.split('/')[0] for k in keys(ds)}
     assert (part(train), part(valid), part(test))==({'synthetic','weak'}, {'synthetic_validation','weak'}, {'validation'})
     assert keys(desed(home, 'valid', valid='test'))==keys(test) and keys(desed(home, 'train', valid='test'))==keys(train)|keys(valid)
-    assert {KINDS[d.kind(i)] for d in [desed(home, parts=('unlabelled',))] for i in range(len(d))}=={'unlabelled'}
+    assert {KINDS[k] for k in desed(home, parts=('unlabelled',)).kinds}=={'unlabelled'}
     assert get_dataset('dcase').creator is get_dataset('desed').creator and get_dataset('dcase').classes==DESED_CLASSES
 
 def test_weak_split_is_the_papers(tmp_path):
@@ -152,7 +152,7 @@ def test_tags_are_told_from_events(home):
         item = ds[i]
         assert (item.labels.sum()==0)==(KINDS[item.kind]=='weak') and item.weak.sum()>0
     table = read_weak(home/'metadata'/'train'/'weak.tsv')
-    i = next(i for i in range(len(ds)) if ds.kind(i)==1)
+    i = int(np.flatnonzero(ds.kinds==1)[0])
     assert set(ManyHot(DESED_CLASSES).decode_weak(ds[i].weak))==set(table[Path(ds[i].key).name])
 
 def test_16k_folders_are_preferred(home, tmp_path):
@@ -203,6 +203,15 @@ def test_collate(home):
     b = collate_events([ds[i] for i in range(3)])
     (x,n),y = b[:2]
     assert x.shape==(3,1,100) and n.tolist()==[100]*3 and y.shape==(3,10,250) and b.kind.dtype==torch.int64 and len(b.key)==3 and b.weak.shape==(3,10)
+
+def test_no_row_leads_out(home, tmp_path):
+    import shutil
+    root = shutil.copytree(home, tmp_path/'d')
+    t = root/'metadata'/'validation'/'validation.tsv'
+    names = {p.name for p in (root/'audio'/'validation'/'validation').iterdir()}
+    t.write_text(t.read_text()+f'../validation/{min(names)}\t0\t1\tDog\n/etc/{min(names)}\t0\t1\tDog\n')
+    ds = desed(root, 'test')
+    assert len(ds)==len(names) and ds.missing==[f'validation/../validation/{min(names)}', f'validation//etc/{min(names)}']
 
 # --- AudioSet with events
 

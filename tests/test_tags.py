@@ -154,3 +154,15 @@ def test_a_large_folder_is_listed_not_opened(tmp_path):
     (tmp_path/'a'/'notes.txt').touch()
     sounds = list_sounds(tmp_path)
     assert len(sounds)==50 and sounds['7']==(str(tmp_path/'a'/'b'/'7.flac'), 9)
+
+@pytest.mark.parametrize('row', ['../FSD50K.eval_audio/64761', '/etc/64760', '../../x/64760'])
+def test_no_row_leads_out(roots, tmp_path, row):
+    root = copy(roots['fsd50k'], tmp_path)
+    p = root/'FSD50K.ground_truth'/'dev.csv'; p.write_text(p.read_text()+f'{row},"Music","/m/04rlf",train\n')
+    with pytest.raises(FileNotFoundError, match='named in dev.csv, but not there'): fsd50k(root)
+    shutil.rmtree(root); root = copy(roots['librispeech'], tmp_path)
+    t = next(root.rglob('103-1240.trans.txt')); t.write_text(t.read_text()+'../1240/103-1240-0000 AGAIN\n')
+    with pytest.raises(FileNotFoundError, match='listed in the chapter, but not there'): librispeech(root)
+    shutil.rmtree(root); root = copy(roots['audioset'], tmp_path)
+    t = root/'csv'/'eval_segments.csv'; t.write_text(t.read_text()+'../eval_segments/standin_200, 30.000, 40.000, "/m/04rlf"\n')
+    assert audioset(root, 'test').missing==['../eval_segments/standin_200_30000']

@@ -61,7 +61,7 @@ class EventItem(NamedTuple):
     frame_s:float       # s, length of a frame of the labels
     key:str             # 'weak/Y0a1b2c3d4e5_30.000_40.000.wav': its part, if there are several, and its name in the tables
 
-# %% ../../nbs/25_events.ipynb #b535698b
+# %% ../../nbs/25_events.ipynb #7c3fa04c
 class EventDataset(Dataset):
     "Clips and their events, as items for a model that answers frame by frame."
     def __init__(self,
@@ -88,11 +88,13 @@ class EventDataset(Dataset):
         e = self.clips.entries[i]
         return e.key, e.labels, e.events
 
-    def kind(self, i): "Index into `KINDS`."; return {'weak':1, 'unlabelled':2}.get(self.about(i)[0].split('/')[0], 0)
+    def kind(self, key)->int: "Index into `KINDS`, of the clip of this key."; return {'weak':1, 'unlabelled':2}.get(key.split('/')[0], 0)
+    @property
+    def kinds(self): "(n,) of all clips."; return np.array([self.kind(k) for k in self.clips.keys], int)
 
     def __getitem__(self, i):
-        (key,tags,events),kind,n = self.about(i), self.kind(i), round(self.encoder.audio_len*self.encoder.fs)
-        wave,start = self.clips.wave(i), 0.
+        (key,tags,events),n = self.about(i), round(self.encoder.audio_len*self.encoder.fs)
+        wave,start,kind = self.clips.wave(i), 0., self.kind(key)
         if self.crop=='random' and wave.shape[-1]>n: start = round(self.rng.integers(wave.shape[-1]-n+1)/self.encoder.fs, 3)
         wave = wave[...,round(start*self.encoder.fs):][...,:n]
         seconds,wave = wave.shape[-1]/self.encoder.fs, F.pad(wave, (0, n-wave.shape[-1]))
@@ -110,7 +112,7 @@ def collate_events(
     return EventItem(x, torch.stack([i.labels for i in items]), torch.stack([i.weak for i in items]),
                      torch.tensor([i.kind for i in items]), torch.tensor([i.seconds for i in items]), items[0].frame_s, [i.key for i in items])
 
-# %% ../../nbs/25_events.ipynb #18385a69
+# %% ../../nbs/25_events.ipynb #8fb9e28e
 DESED_CLASSES = ('Alarm_bell_ringing', 'Blender', 'Cat', 'Dishes', 'Dog', 'Electric_shaver_toothbrush', 'Frying', 'Running_water', 'Speech',
                  'Vacuum_cleaner')
 _scenes,_more = 'train/synthetic21_train/soundscapes', 'validation/synthetic21_validation/soundscapes'
@@ -132,11 +134,11 @@ def _read_part(root, part, keep_empty): # the entries of a part, and the clips w
         if wrong: raise ValueError(f'{path}: {c} has the label {wrong[0]!r}, not one of DESED')
     if not names&set(rows): raise FileNotFoundError(f'{there[0]}: none of the {len(rows):,} clips of {path.name} is there')
     make = lambda c,tags,events: Entry(f'{part}/{c}', there[0]/c, tuple(index[l] for l in tags), tuple((index[l],a,b) for l,a,b in events), split)
-    entries = [make(c, *r) for c,r in rows.items()]
+    entries,here = [make(c, *r) for c,r in rows.items()], {f'{part}/{c}' for c in rows if c in names}
     if part=='weak': # nine of ten to learn from, as the papers' generator says
         kept = {*RandomState(42).permutation(len(rows))[:round(.9*len(rows))].tolist()}
         entries = [e if i in kept else replace(e, split='valid') for i,e in enumerate(entries)]
-    return [e for e in entries if e.path.name in names], [e for e in entries if e.path.name not in names]
+    return [e for e in entries if e.key in here], [e for e in entries if e.key not in here]
 
 # %% ../../nbs/25_events.ipynb #aef05b19
 def event_dataset(

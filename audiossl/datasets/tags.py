@@ -189,7 +189,7 @@ def item_labels(
     if hasattr(dataset.entries, 'column'): return list(map(tuple, dataset.entries.column('labels').to_pylist()))
     return [e.labels for e in dataset.entries]
 
-# %% ../../nbs/24_tags.ipynb #9cd3e90d
+# %% ../../nbs/24_tags.ipynb #91212180
 @register_dataset('fsd50k', multi_label=True, num_labels=200, kind='tags', licence='CC BY 4.0; clips CC0, BY, BY-NC, Sampling+',
     homepage='https://zenodo.org/record/4060432', size='51,197 clips of 0.3 to 30 s, 108 hours, 34 GB', description='sounds of Freesound',
     steps='Fetch all archives of zenodo.org/record/4060432 and unpack them into one folder\naudiossl prepare fsd50k SOURCE STORE')
@@ -213,11 +213,11 @@ def fsd50k(
         there = {o.name for o in os.scandir(folder)}
         for r in _rows(table, columns):
             key,path = f'{part}/{r["fname"]}', folder/f'{r["fname"]}.wav'
-            if path.name not in there: raise FileNotFoundError(f'{path}: named in {table.name}, but not there; unpack all parts of the archive')
+            if f'{r["fname"]}.wav' not in there: raise FileNotFoundError(f'{path}: named in {table.name}, but not there; unpack all parts of the archive')
             entries.append(Entry(key, path, _indices(r['labels'].split(','), index, f'{table}: {key}'), split=splits[r.get('split', 'test')]))
     return TagFiles(take_split(entries, split, valid=valid), classes, channels=channels, **kw)
 
-# %% ../../nbs/24_tags.ipynb #385a5e7b
+# %% ../../nbs/24_tags.ipynb #5db22b16
 _libri = dict(train=('train-clean-100','train-clean-360','train-other-500'), valid=('dev-clean','dev-other'), test=('test-clean','test-other'))
 @register_dataset('librispeech', multi_label=False, num_labels=0, kind='audio', licence='CC BY 4.0', homepage='https://www.openslr.org/12',
     size='292,367 sentences, 982 hours, 60 GB', description='read books, without labels',
@@ -242,7 +242,7 @@ def librispeech(
         for chapter in sorted((root/part).glob('*/*/')):
             there = {o.name for o in os.scandir(chapter)}
             for line in (chapter/f'{chapter.parent.name}-{chapter.name}.trans.txt').read_text(encoding='utf-8').splitlines():
-                path = chapter/f'{line.split(" ", 1)[0]}.flac'
-                if path.name not in there: raise FileNotFoundError(f'{path}: listed in the chapter, but not there; unpack {part} again')
-                entries.append(Entry(path.stem, path, split=side))
+                key = line.split(' ', 1)[0]
+                if f'{key}.flac' not in there: raise FileNotFoundError(f'{chapter/key}.flac: listed in the chapter, but not there; unpack {part} again')
+                entries.append(Entry(key, chapter/f'{key}.flac', split=side))
     return FileDataset(take_split(entries, split, valid=valid), channels=channels, **kw)

@@ -169,7 +169,7 @@ class InMemoryDataModule(pl.LightningDataModule):
     def val_dataloader(self): return DataLoader(self.sets[1], self.batch_size)
     def test_dataloader(self): return DataLoader(self.sets[2], self.batch_size)
 
-# %% ../../nbs/40_datamodules.ipynb #0703a60e
+# %% ../../nbs/40_datamodules.ipynb #dfd8865f
 class FrameDataModule(DownstreamDataModule):
     "Loaders of a dataset of events: `EventItem`s, whose first two fields are ((x, lengths), labels (B, C, frames))."
     def __init__(self,
@@ -184,7 +184,7 @@ class FrameDataModule(DownstreamDataModule):
     ):
         if (kind := get_dataset(dataset_name).kind)!='events': raise ValueError(f'{dataset_name} is of kind {kind!r}; a dataset of events is needed')
         super().__init__(data_path, dataset_name, batch_size, transforms, num_workers=num_workers, seed=seed, **options)
-        kinds = np.array([self.dataset_train.kind(i) for i in range(len(self.dataset_train))])
+        kinds = self.dataset_train.kinds
         groups = [np.flatnonzero(kinds==k).tolist() for k in np.unique(kinds)]
         self.batch_sizes = tuple(batch_sizes or [self.batch_size]*len(groups))
         if len(groups)!=len(self.batch_sizes): raise ValueError(f'batch_sizes={batch_sizes}: the training clips are of {len(groups)} kinds')
