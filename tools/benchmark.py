@@ -1,0 +1,252 @@
+"""Measure the package against the plain formulations in `nbs/81_benchmark.ipynb` and against this machine's matrix products; write `nbs/results/benchmark.json`.
+
+usage: python tools/benchmark.py [--quick] [--out FILE]
+
+About 8 minutes on two idle cores; --quick: a trial of about one, with small batches and few rounds. The two sides of a ratio take turns, round after round.
+"""
+import argparse, ctypes, datetime, gc, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = {'clip views, 1 thread': 115., 'frame views, 1 thread': 161., 'step, clip small': 2.93, 'step, frame small': 1.61, 'scene embedding, frame small': 11.9}
+SETTINGS = ('highest', 'high', 'medium')
+
+def plain():
+    "The plain formulations: what the cells of the notebook define that begin with `# plain`"
+    names = {}
+    for c in json.loads((ROOT/'nbs/81_benchmark.ipynb').read_text(encoding='utf-8'))['cells']:
+        if c['cell_type']=='code' and c['source'] and c['source'][0].strip()=='# plain': exec(''.join(c['source']), names)
+    return argparse.Namespace(**{k: v for k,v in names.items() if not k.startswith('__')})
+
+def memory_as_usual(usual):
+    "The plain side gets the C library's memory as it is without `keep_memory`: large blocks mapped apart, free ones handed back"
+    from audiossl.models.clip import keep_memory
+    if not keep_memory(): return
+    mallopt = ctypes.CDLL(None).mallopt
+    for what,usually,kept in ((-4, 65_536, 0), (-1, 2**26, -1), (-3, 2**25, 2**25)): mallopt(what, usually if usual else kept)     # M_MMAP_MAX, M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+
+def take_turns(sides, rounds, warm=1):
+    "{name: seconds of each round}; every round runs each side once"
+    out = {k: [] for k in sides}
+    for i in range(-warm, rounds):
+        for k in list(sides)[::1 if i%2 else -1]:
+            memory_as_usual(k=='plain'); gc.collect()
+            t = time.perf_counter(); sides[k](); t = time.perf_counter()-t
+            if i>=0: out[k].append(t)
+    memory_as_usual(True)
+    return out
+
+def row(times, n, unit='clips/s', name=None):
+    "What is written of the rounds of 'fast' and 'plain': rates of the best and of the median round, and the median of the rounds' ratios"
+    rate = {k: dict(best=n/min(v), median=n/statistics.median(v)) for k,v in times.items()}
+    res = dict(unit=unit, rounds=len(times['fast']), **rate)
+    if 'plain' in times: res['ratio'] = dict(best=rate['fast']['best']/rate['plain']['best'], median=statistics.median(b/a for a,b in zip(times['fast'], times['plain'])))
+    if name in REFERENCE: res['reference'] = REFERENCE[name]
+    return res
+
+# ---- pictures ----------------------------------------------------------------------------------------------------------------------------
+
+def noise(n, seconds):
+    import torch
+    return torch.randn(n, int(seconds*16_000), generator=torch.Generator().manual_seed(0))*.1
+
+def pictures(a, say):
+    import numpy as np, torch
+    from audiossl.transforms.logmel import LogMel
+    from audiossl.transforms.views import ClipViews, FrameViews
+    p, n, front, cores = plain(), 8 if a.quick else 16, LogMel(), torch.get_num_threads()
+    ten, eleven, seven = noise(n, 10), noise(n, 11), noise(n, 7)
+    frame,clip = FrameViews(),ClipViews()
+    drawn = {v: v.batch(w, np.random.default_rng(0), report=True)[-1] for v,w in ((frame, eleven), (clip, seven))}
+    sides = {'front end': dict(fast=lambda: front(ten), plain=lambda: [p.plain_front(w) for w in ten]),
+             'frame views': dict(fast=lambda: frame.batch(eleven, np.random.default_rng(0)),
+                                 plain=lambda: (p.plain_frame_views(eleven, drawn[frame]), [frame.mask(rng) for rng in [np.random.default_rng(0)] for _ in eleven])),
+             'clip views': dict(fast=lambda: clip.batch(seven, np.random.default_rng(0)), plain=lambda: p.plain_clip_views(seven, drawn[clip]))}
+    res = {}
+    for threads in sorted({1, cores}):
+        torch.set_num_threads(threads)
+        for k,s in sides.items():
+            name = f'{k}, {threads} thread'+'s'*(threads>1)
+            with torch.no_grad(): res[name] = row(take_turns(s, 5 if a.quick else 25), n, name=name)
+            say(name, res[name])
+    torch.set_num_threads(cores)
+    return res
+
+# ---- training steps ----------------------------------------------------------------------------------------------------------------------
+
+def training(method, arch, batch):
+    "(the model's step, the plain one, the model): each makes one step on its own copy"
+    import copy, numpy as np, torch
+    from audiossl.methods.atst.model import ATSTLightningModule
+    from audiossl.methods.atstframe.model import FrameATSTLightningModule
+    from audiossl.methods.schedule import param_groups
+    from audiossl.models.clip import fast_on_cpu
+    from audiossl.transforms.mask import block_mask
+    torch.manual_seed(0)
+    module = (FrameATSTLightningModule if method=='frame' else ATSTLightningModule)(arch=arch)
+    T = 1001 if method=='frame' else 601
+    data = [[torch.randn(batch, 1, 64, T) for _ in range(2)], [torch.full((batch,), T)]*2]
+    if method=='frame': data.append([torch.stack([block_mask(250, rng=np.random.default_rng(i)) for i in range(batch)])]*2)
+    def fast():
+        model,opt = module.model,fast.opt
+        opt.zero_grad()
+        with fast_on_cpu(): loss = model(*data)[0]; loss.backward(); opt.step()
+        model.update(.996)
+    fast.opt = module.configure_optimizers()
+    def slow():
+        if not hasattr(slow, 'opt'):
+            slow.p,slow.model = plain(),copy.deepcopy(module.model)
+            slow.opt = slow.p.PlainAdamW(param_groups(slow.model.student))
+        slow.p.plain_step(slow.model, slow.opt, data, 5e-4, .996)
+    return fast, slow
+
+def counted():
+    "A counter of operations that knows the CPU's fused attention, too"
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+    op = torch.ops.aten
+    return FlopCounterMode(display=False, custom_mapping={
+        op._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, out_shape=None, **__: sdpa_flop_count(q, k, v),
+        op._scaled_dot_product_flash_attention_for_cpu_backward: lambda g, q, k, v, *_, out_shape=None, **__: sdpa_backward_flop_count(g, q, k, v)})
+
+def products(step):
+    "{(shapes and strides of both factors): how often} of the products that `step` makes"
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    seen = Counter()
+    class Look(TorchDispatchMode):
+        def __torch_dispatch__(self, f, types, args=(), kwargs=None):
+            if f in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default): seen[tuple((tuple(o.shape), o.stride()) for o in args[-2:])] += 1
+            return f(*args, **(kwargs or {}))
+    with Look(): step()
+    return seen
+
+def probe(shapes, rounds):
+    "Rate of these products alone, at each setting, and how far the results are from exact ones"
+    import torch
+    out = {}
+    made = {k: [torch.randn(max(1, sum((n-1)*s for n,s in zip(*o))+1)).as_strided(*o) for o in k] for k in shapes}
+    work = sum(2*k[0][0][0]*k[0][0][1]*k[1][0][1]*n for k,n in shapes.items())
+    best = {s: dict.fromkeys(shapes, 1e9) for s in SETTINGS}
+    worst = dict.fromkeys(SETTINGS, 0.)
+    for k,(a,b) in made.items():
+        exact = a[:64].double()@b.double()
+        for i in range(rounds+1):
+            for s in SETTINGS:
+                torch.set_float32_matmul_precision(s)
+                t = time.perf_counter(); c = a@b; t = time.perf_counter()-t
+                if i: best[s][k] = min(best[s][k], t)
+                else: worst[s] = max(worst[s], float((c[:64]-exact).norm()/exact.norm()))
+    torch.set_float32_matmul_precision('highest')
+    rate = {s: work/sum(t*shapes[k] for k,t in best[s].items())/1e9 for s in SETTINGS}
+    exact = [s for s in SETTINGS if worst[s]<1e-6]
+    setting = max(exact, key=rate.get)
+    return dict(gflops=rate, error=worst, stays_float32=exact, best_setting=setting, best=rate[setting], products=work/1e9)
+
+def memory(method, arch, batch, side):
+    "GB that a fresh process needs at most for two steps, and before the first"
+    out = subprocess.run([sys.executable, __file__, '--memory', method, arch, str(batch), side], capture_output=True, text=True, check=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+def memory_here(method, arch, batch, side):
+    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)/1e9
+    fast,slow = training(method, arch, batch)
+    start = peak()
+    for _ in range(2): (fast if side=='fast' else slow)()
+    print(json.dumps(dict(before=start, peak=peak())))
+
+def cases(a): return [(m,s) for s in (('small',) if a.quick else ('tiny','small')) for m in ('clip','frame')]
+def batch_size(a): return 2 if a.quick else 8
+
+def memories(a):
+    "Peaks of all training steps. Asked for while this process is still small: a child's peak starts from its parent's"
+    return {(m,s): {side: memory(m, s, batch_size(a), side) for side in (('fast',) if a.quick else ('fast','plain'))} for m,s in cases(a)}
+
+def steps(a, say, peaks):
+    batch, res = batch_size(a), {}
+    for method,arch in cases(a):
+        name = f'step, {method} {arch}'
+        fast,slow = training(method, arch, batch)
+        fast()
+        with counted() as c: fast()
+        flops = c.get_total_flops()/1e9
+        found = probe(products(fast), 1 if a.quick else 3)
+        times = take_turns(dict(fast=fast, plain=slow), (2 if a.quick else 5) if arch=='small' else 3 if a.quick else 12)
+        r = res[name] = row(times, batch, name=None if a.quick else name)
+        seconds = statistics.median(times['fast'])
+        r.update(batch=batch, operations=flops/batch, probe=found, share=flops/seconds/found['best'], best_share=flops/min(times['fast'])/found['best'],
+                 products_alone=found['products']/found['best']/seconds)
+        del fast, slow
+        r['memory'] = peaks[method,arch]
+        say(name, r, f"; {r['share']:.0%} of the probe's {found['best']:.0f} Gflop/s ({found['best_setting']}), {r['memory']['fast']['peak']:.1f} GB")
+    return res
+
+# ---- embedding, import -------------------------------------------------------------------------------------------------------------------
+
+def embedding(a, say):
+    import torch
+    from audiossl.audio import save_audio
+    from audiossl.checkpoint import create_model
+    from audiossl.methods.atstframe.embedding import embed_clips, embed_files, get_scene_embedding
+    p, n, res = plain(), 2 if a.quick else 16, {}
+    waves = noise(n, 10)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        files = [Path(folder)/f'{i}.wav' for i in range(n)]
+        for f,w in zip(files, waves): save_audio(f, w)
+        for method in ('frame','clip'):
+            enc = create_model(f'atst_{method}_small')
+            sides = dict(fast=lambda: embed_clips(enc, list(waves)))
+            if method=='frame': sides['plain'] = lambda: [p.plain_embedding(enc, w) for w in waves]
+            name = f'scene embedding, {method} small'
+            res[name] = row(take_turns(sides, 2 if a.quick else 5), n, name=name)
+            say(name, res[name])
+            if method=='frame':
+                for name,f in (('scene embedding of one batch, frame small', lambda: get_scene_embedding(waves, enc)), ('scene embedding of files, frame small', lambda: list(embed_files(enc, files)))):
+                    res[name] = row(take_turns(dict(fast=f), 2 if a.quick else 5), n)
+                    say(name, res[name])
+    return res
+
+IMPORTS = {'import audiossl': 'import audiossl', 'its embeddings': 'import audiossl; audiossl.load_audio, audiossl.load_model, audiossl.create_model',
+           'its training': 'import audiossl; from audiossl.methods.atstframe.model import FrameATSTLightningModule'}
+
+def imports(a, say):
+    "Seconds in fresh processes, beyond torch"
+    res = {}
+    for k,code in IMPORTS.items():
+        t = [float(subprocess.run([sys.executable, '-c', f'import time, torch; t = time.perf_counter(); {code}; print(time.perf_counter()-t)'], capture_output=True, text=True, check=True).stdout)
+             for _ in range(1 if a.quick else 5)]
+        res[k] = dict(unit='s', best=min(t), median=statistics.median(t))
+        print(f'{k:45s} {min(t):8.3f} s beyond torch', flush=True)
+    return res
+
+# ------------------------------------------------------------------------------------------------------------------------------------------
+
+def processor():
+    try: return next(l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
+    except (OSError, StopIteration): return platform.processor() or platform.machine()
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument('--quick', action='store_true', help='a trial of about a minute')
+    ap.add_argument('--out', type=Path, default=ROOT/'nbs/results/benchmark.json', help='file to write')
+    ap.add_argument('--memory', nargs=4, metavar=('METHOD','ARCH','BATCH','SIDE'), help=argparse.SUPPRESS)
+    a = ap.parse_args()
+    if a.memory: return memory_here(a.memory[0], a.memory[1], int(a.memory[2]), a.memory[3])
+    start, load = time.time(), os.getloadavg() if hasattr(os, 'getloadavg') else None
+    peaks = memories(a)
+    import torch
+    def say(name, r, more=''):
+        print(f"{name:45s} {r['fast']['median']:8.2f} {r['unit']}" + (f", {r['ratio']['median']:.2f} x plain" if 'ratio' in r else '') + more, flush=True)
+    rows = {**pictures(a, say), **embedding(a, say), **steps(a, say, peaks)}
+    git = lambda *o: subprocess.run(['git', *o], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    out = dict(command='python tools/benchmark.py'+' --quick'*a.quick, date=datetime.date.today().isoformat(),
+               machine=dict(cpu=processor(), cores=os.cpu_count(), system=platform.system()), torch=torch.__version__, threads=torch.get_num_threads(),
+               commit=git('rev-parse', '--short', 'HEAD')+('+' if git('status', '--porcelain', '--', 'audiossl', 'tools') else ''), trial=a.quick, load_before=load,
+               seconds=None, imports=imports(a, say), rows=rows)
+    out['seconds'] = round(time.time()-start)
+    a.out.parent.mkdir(parents=True, exist_ok=True)
+    a.out.write_text(json.dumps(out, indent=1)+'\n')
+    print(f'{a.out}: {out["seconds"]} s')
+
+if __name__ == '__main__': main()
