@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FORMAT', 'VERSION', 'is_store', 'read_manifest', 'key_hashes', 'StoreWriter']
 
-# %% ../nbs/05_manifest.ipynb #294597e1
+# %% ../nbs/05_manifest.ipynb #a0fdb832
 import json, os, re, socket
 from contextlib import contextmanager
 from pathlib import Path
 import numpy as np
 from xxhash import xxh3_64_intdigest, xxh3_128_hexdigest
-from .shards import ENCODINGS, Shard, ShardWriter, StoreError, write_sealed
+from .shards import ENCODINGS, Shard, ShardWriter, StoreError, disk_faults, write_sealed
 
 # %% ../nbs/05_manifest.ipynb #ae849179
 FORMAT,VERSION = 'audiossl-store',1 # what a manifest must say
@@ -90,10 +90,10 @@ class StoreWriter:
         self._tidy()
         return read_manifest(self.folder)
 
-# %% ../nbs/05_manifest.ipynb #46ca6734
+# %% ../nbs/05_manifest.ipynb #0404c51c
 def _enter(self): # lock the folder and see what is there
-    try: return self._begin()
-    except OSError as e: self.__exit__(); raise StoreError(f'{self.folder}: cannot be written ({e.strerror}). Choose another folder', 'readonly') from None
+    try:
+        with disk_faults(self.folder): return self._begin()
     except BaseException: self.__exit__(); raise
 
 def _begin(self):
@@ -123,12 +123,12 @@ def _begin(self):
 def _hold(self): # one writer at a time
     try: import fcntl
     except ImportError: return     # a system without such locks
-    self.lock = open(self.journal/'lock', 'a+')
+    self.lock = open(self.journal/'lock', 'a+b', buffering=0)
     try: fcntl.flock(self.lock, fcntl.LOCK_EX|fcntl.LOCK_NB)
     except OSError:
         self.lock.seek(0)
-        raise StoreError(f'{self.folder}: {self.lock.read().strip() or "another process"} is writing this store. Wait for it, or stop it', 'busy') from None
-    self.lock.truncate(0); self.lock.write(f'process {os.getpid()} on {socket.gethostname()}'); self.lock.flush()
+        raise StoreError(f'{self.folder}: {self.lock.read(200).decode(errors="replace") or "another process"} is writing this store. Wait for it, or stop it', 'busy') from None
+    self.lock.truncate(0); self.lock.write(f'process {os.getpid()} on {socket.gethostname()}'.encode())
 
 def _tidy(self):
     for p in sorted(self.journal.iterdir(), key=lambda p: p.name=='lock'): p.unlink()
