@@ -46,7 +46,7 @@ class Plan:
     def __repr__(self): return f'{self.name}: {self.inputs["n"]:,} sounds in {len(self.shards):,} shards, ' + ', '.join(
         f'{n:,} {s}' for s,n in Counter(s for s,_,es in self.shards for _ in es).items())
 
-# %% ../../nbs/29_prepare.ipynb #4694915e
+# %% ../../nbs/29_prepare.ipynb #0163789b
 def make_plan(
     name:str, # a registered dataset
     source:str|Path, # its folder, as published
@@ -59,9 +59,11 @@ def make_plan(
     info,root = get_dataset(name),Path(source)
     if not root.exists(): raise PrepareError(f'{one_line(root)}: no such folder; name the one that {name} was unpacked into')
     if 'fold' not in options and info.num_folds>1: options = dict(options, fold=1)             # any: together the splits hold all folds
-    shards,parts,seen,made = [],{},{},None
+    shards,parts,seen,missing = [],{},{},0
     for split in ('train','valid','test'):
-        made = info.creator(source, split=split, **options)
+        try: made = info.creator(source, split=split, **options)
+        except TypeError as e: raise PrepareError(f'{name}: {e}') if 'unexpected keyword' in str(e) else e from None
+        missing += len(getattr(made, 'missing', ()))
         if not hasattr(made, 'entries'): raise PrepareError(f'{name}: it does not lie in files, there is nothing to prepare')
         for e in made.entries:
             if e.key in seen: raise PrepareError(f'{name}: {one_line(e.key)!r} is in {seen[e.key]} and in {split}; a sound may be in one split only')
@@ -79,17 +81,19 @@ def make_plan(
     if encoding=='bytes' and any(e.offset or e.duration is not None for _,_,es in shards for e in es):
         raise PrepareError(f"encoding='bytes': {name} takes pieces out of its files, and only whole files can be kept as they are; 'int16' can hold pieces")
     return Plan(name, root, dict(kind=info.kind, classes=tuple(made.classes), multi_label=getattr(made, 'multi_label', info.multi_label)), tuple(shards),
-                dict(hash=h.hexdigest(), n=len(seen), sr=sr, per_shard=per_shard), len(getattr(made, 'missing', ())), hooks)
+                dict(hash=h.hexdigest(), n=len(seen), sr=sr, per_shard=per_shard), missing, hooks)
 
-# %% ../../nbs/29_prepare.ipynb #b73fdac7
+# %% ../../nbs/29_prepare.ipynb #09919ccf
 def scan(
     plan:Plan, # what will be read
     outside:bool=False # see `find_fault`
 )->tuple: # {key: bytes}, {key: (reason, line)} of the bad ones
     "The quick scan of all inputs."
     sizes,bad,size_of = {},{},plan.hooks.get('size_of')
+    files = not {'read_bytes','decode'} & plan.hooks.keys()
     for e in plan.entries():
-        sizes[e.key],fault = size_of(e) if size_of else find_fault(e.path, plan.root, outside)
+        sizes[e.key],fault = find_fault(e.path, plan.root, outside) if files else (0, None)
+        if size_of and not fault: sizes[e.key],fault = size_of(e)
         try: e.key.encode()
         except UnicodeEncodeError: fault = 'name', 'its key is not UTF-8; rename it'
         if fault: bad[e.key] = fault[0], f'{one_line(plan.source(e))}: {fault[1]}'
@@ -197,7 +201,7 @@ def _start(run, store, todo, bad, sizes, encoding, on_bad, max_bad, decode): # w
     run.about |= dict(shards=len(todo), needed_mb=round(need/1e6, 1), free_mb=round(free/1e6, 1))
     if need>free: raise PrepareError(f'{one_line(store)}: about {need/1e6:,.0f} MB are needed, {free/1e6:,.0f} MB are free; make room or choose another disk')
 
-# %% ../../nbs/29_prepare.ipynb #6caf7abb
+# %% ../../nbs/29_prepare.ipynb #8af73b60
 def prepare_store(
     name:str, # a registered dataset
     source:str|Path, # its folder, as published
@@ -239,7 +243,7 @@ def prepare_store(
             w.finish()
             report = run.report(duplicates=same_sounds(store))
         except BaseException as e:
-            if not w.sealed: shutil.rmtree(w.journal, ignore_errors=True)       # nothing was written: the folder is not bound to these inputs
+            if not w.sealed and not any(store.glob('*.arrow')): shutil.rmtree(w.journal, ignore_errors=True)    # nothing was written: the folder stays free
             _leave_word(run, store, e)
             raise
     write_report(report, store)
