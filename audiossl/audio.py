@@ -35,13 +35,13 @@ def example(
         raise ValueError(f'no example {name!r}; '+(f'did you mean {near[0]!r}?' if near else 'choose from '+', '.join(_clips)))
     return data_path()/'audio'/_clips[name][:-4]/f'{_clips[name]}.ogg'
 
-# %% ../nbs/00_audio.ipynb #841e3007
+# %% ../nbs/00_audio.ipynb #c21cf67e
 def to_mono(
     wave:Tensor # (C, N) channels, or (N,) which comes back as it is
 )->Tensor: # (N,) mean of the channels
     "One channel out of many."
     if wave.ndim not in (1,2): raise ValueError(f'wave must be (N,) or (C, N), got {tuple(wave.shape)}')
-    return wave if wave.ndim==1 else wave.mean(0)
+    return wave if wave.ndim==1 else wave.mean(0) if len(wave)!=1 else wave[0]
 
 # %% ../nbs/00_audio.ipynb #3257d13b
 class AudioError(ValueError):
@@ -177,7 +177,7 @@ def _run_up(path, subtype, start):
         if (end:=int.from_bytes(tail[at+6:at+14], 'little', signed=True))>=0: return min(start, end)
     return 0
 
-# %% ../nbs/00_audio.ipynb #0964c175
+# %% ../nbs/00_audio.ipynb #974b2033
 def load_audio(
     path:str|Path, # a WAV, FLAC, Ogg, Opus or MP3 file
     sr:int=SAMPLE_RATE, # Hz, rate wanted
@@ -198,21 +198,21 @@ def load_audio(
     try:
         with _Stream(path) as f:
             f.seek(begin)
-            while at<stop and len(x:=f.read(min(stop-at, 2**16, 2**22//info.channels), 'float32', always_2d=True)):
+            while at<stop and len(x:=f.read(min(stop-at, 2**20, 2**22//info.channels), 'float32', always_2d=True)):
                 parts.append(to_mono(torch.from_numpy(x.T)))
                 at += len(x)
     except sf.LibsndfileError: pass                 # as good as no more samples
     if at<stop and (at<=block*a or info.format!='MP3' or stop-at>2*1152 or _mp3_start(path)[1]):   # a guessed length may be two frames off
         raise _bad(path, 'truncated', f'it breaks off after about {at/info.sr:.1f} of {info.seconds:.1f} s')
-    wave = torch.cat(parts)[block*a-begin:]
-    if not wave.isfinite().all(): raise _bad(path, 'nan', f'{(~wave.isfinite()).sum():,} of {len(wave):,} samples are NaN or infinite')
+    wave = (parts[0] if len(parts)==1 else torch.cat(parts))[block*a-begin:]
+    if not wave.sum().isfinite() and (bad := ~wave.isfinite()).any(): raise _bad(path, 'nan', f'{bad.sum():,} of {len(wave):,} samples are NaN or infinite')
     return resample(wave, info.sr, sr)[first-block*b:last-block*b]
 
-# %% ../nbs/00_audio.ipynb #579eaffb
+# %% ../nbs/00_audio.ipynb #eee307b5
 def to_int16(wave:Tensor # float, -1 to 1; what is above is cut off
 )->Tensor: # of the same shape, int16
     "Samples of 16 bits, rounded."
-    return (wave*2**15).round().clamp(-2**15, 2**15-1).short()
+    return (wave*2**15).round_().clamp_(-2**15, 2**15-1).short()
 EXTENSIONS = ('.wav', '.flac', '.ogg', '.opus', '.mp3') # what `find_audio` finds and `save_audio` writes
 def save_audio(
     path:str|Path, # its extension is one of `EXTENSIONS`

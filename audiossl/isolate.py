@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['Decoded', 'Fault', 'Decoders']
 
-# %% ../nbs/02_isolate.ipynb #7d3c7151
-import ctypes, importlib, json, math, os, queue, select, signal, subprocess, sys, time
+# %% ../nbs/02_isolate.ipynb #bcdac9be
+import ctypes, importlib, json, math, os, queue, select, signal, subprocess, sys, threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
@@ -33,11 +33,12 @@ class Fault:
     reason:str # code: crash, hang, memory, unreadable, error; or that of an `AudioError`
     message:str # one line: file, fault, remedy
 
-# %% ../nbs/02_isolate.ipynb #d3bfdcce
+# %% ../nbs/02_isolate.ipynb #f1df075e
 def _decode(path, sr, offset, duration, max_seconds):
     from audiossl.audio import audio_info, load_audio, to_int16
     info,wave = audio_info(path),load_audio(path, sr, offset, duration, max_seconds)
-    return to_int16(wave).numpy(), dict(frames=info.frames, sr=info.sr, clipped=int((wave.abs()>1).sum()))
+    lo,hi = wave.aminmax()
+    return to_int16(wave).numpy(), dict(frames=info.frames, sr=info.sr, clipped=int((wave.abs()>1).sum()) if lo<-1 or hi>1 else 0)
 
 def _limits(megabytes):
     "Bound memory from here on; no core files"
@@ -69,10 +70,14 @@ def _answer(job, decode, max_seconds):
 
 def _serve(decode, seconds, megabytes, max_seconds):
     "The life of a child"
-    import resource
+    import fcntl, resource
     out,null = os.dup(1),os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
-    if sys.platform=='linux': ctypes.CDLL(None).prctl(1, signal.SIGKILL)     # ends with the thread that began it
+    if sys.platform=='linux':
+        libc = ctypes.CDLL(None)
+        libc.prctl(1, signal.SIGKILL)                                       # ends with the thread that began it
+        if hasattr(libc, 'mallopt'): libc.mallopt(-4, 0); libc.mallopt(-1, -1)   # keeps memory from file to file
+        with suppress(OSError): fcntl.fcntl(out, 1031, 2**20)               # F_SETPIPE_SZ: a sound fits in, so that the next one is begun at once
     if decode: decode = attrgetter(decode[1])(importlib.import_module(decode[0]))
     else:
         import torch
@@ -93,7 +98,7 @@ def _serve(decode, seconds, megabytes, max_seconds):
         signal.setitimer(signal.ITIMER_REAL, 0)
         say(*said)
 
-# %% ../nbs/02_isolate.ipynb #ab5fdbff
+# %% ../nbs/02_isolate.ipynb #122a515e
 class _Child:
     def __init__(self, args):
         code = 'import json, sys; a = json.loads(sys.argv[1]); sys.path[:] = a.pop(0); from audiossl.isolate import _serve; _serve(*a)'
@@ -123,9 +128,8 @@ class _Child:
         if (n:=int.from_bytes(self._read(4).tobytes(), 'big'))>2**20 or not isinstance(said:=json.loads(self._read(n).tobytes()), dict): raise ValueError
         return said
 
-    def ask(self, line, seconds, most): # -> (what it says, samples)
+    def answer(self, seconds, most): # -> (what it says of the first job it has not spoken of, samples)
         self.left = seconds
-        self.p.stdin.write(line)
         said = self._head()
         if not isinstance(n:=said.get('n', 0), int) or not 0<=n<=most: raise ValueError
         return said,self._read(2*n).view(np.int16)
@@ -142,7 +146,7 @@ def _why(code, seconds): # what an exit code means
     if name=='SIGKILL': return 'memory','its decoder was killed from outside, as happens when memory runs out'
     return 'crash',f'its decoder crashed ({name})'
 
-# %% ../nbs/02_isolate.ipynb #2b268c9d
+# %% ../nbs/02_isolate.ipynb #e7df45f6
 class Decoders:
     "Child processes that decode; a context manager."
     def __init__(self,
@@ -157,31 +161,32 @@ class Decoders:
         where = decode and (decode.__module__, decode.__qualname__)
         if where and (where[0]=='__main__' or '<' in where[1]): raise ValueError(f'decode={where[1]}: a function at the top of a module, which a child can import')
         self.n,self.seconds,self.max_seconds,self.args = n,seconds,max_seconds,(where,seconds,megabytes,max_seconds)
-        self.idle,self.children,self.threads,self.closed = queue.SimpleQueue(),set(),None,False
+        self.jobs,self.children,self.threads,self.closed = queue.SimpleQueue(),set(),None,False
 
     def __enter__(self):
-        self.threads = ThreadPoolExecutor(self.n)
-        for _ in range(self.n): self.idle.put(None)
+        self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.n)]
+        for t in self.threads: t.start()
         return self
 
     def __exit__(self, *_):
         self.closed = True
+        for t in self.threads: self.jobs.put(None)
         for c in list(self.children): c.p.kill()
-        self.threads.shutdown(cancel_futures=True)       # its threads see the end of their children
+        for t in self.threads: t.join()                  # they see the end of their children
         for c in list(self.children): c.kill()
         self.children.clear()
 
     def imap(self,
         jobs # of (path, rate in Hz, offset in s, duration in s or None), taken as they are needed
     ): # of (job, `Decoded` or `Fault`), in the order of the jobs
-        "Decode one after another, each child two jobs ahead."
+        "Decode one after another, each child a few jobs ahead."
         if self.threads is None or self.closed: raise RuntimeError('imap works in the `with` block of its Decoders')
         ahead = deque()
         try:
             for job in jobs:
-                line = json.dumps([os.fspath(job[0]), *job[1:]]).encode()+b'\n'
-                ahead.append((job, self.threads.submit(self._one, job, line)))
-                if len(ahead)>=3*self.n: yield _result(ahead)
+                ahead.append((job, Future()))
+                self.jobs.put((*ahead[-1], json.dumps([os.fspath(job[0]), *job[1:]]).encode()+b'\n'))
+                if len(ahead)>=4*self.n: yield _result(ahead)
             while ahead: yield _result(ahead)
         finally:
             for _,f in ahead: f.cancel()
@@ -190,23 +195,45 @@ def _result(ahead):
     job,future = ahead.popleft()
     return job,future.result()
 
-# %% ../nbs/02_isolate.ipynb #98259801
-def _one(self, job, line):
-    child,path = self.idle.get(),job[0]
+# %% ../nbs/02_isolate.ipynb #397e7fca
+def _work(self):
+    "The life of a thread: its child has one job to do, and one to go on with"
+    child,todo,told = None,deque(),0                     # `told`: of how many jobs in `todo` the child knows
     try:
-        if self.closed: return
-        if child is None:
-            self.children.add(child := _Child(self.args))
-            if self.closed: return
-            child.started()
-        said,wave = child.ask(line, self.seconds, math.ceil(self.max_seconds*job[1])+1)
+        while not self.closed:
+            if len(todo)<2:
+                with suppress(queue.Empty):
+                    if (new:=self.jobs.get(not todo)) is None: return
+                    if new[1].set_running_or_notify_cancel(): todo.append(new)
+            if not todo: continue
+            if child is None: child,told = self._start(),0
+            if child is None: return
+            said = self._ask(child, todo, told)
+            if isinstance(said, Fault) and child not in self.children: child,told = None,0
+            else: told = len(todo)-1
+            todo.popleft()[1].set_result(said)
+    except BaseException as e:
+        for _,f,_ in todo: f.set_exception(e)
+    finally:
+        for _,f,_ in todo:
+            if not f.done(): f.set_exception(RuntimeError('the decoders were closed'))
+
+def _start(self): # None: closed meanwhile
+    self.children.add(child := _Child(self.args))
+    if self.closed: return
+    try: return child.started()
+    except BaseException: self._drop(child, 0); raise
+
+def _ask(self, child, todo, told): # about the first of `todo`
+    path,sr = todo[0][0][:2]
+    try:
+        for _,_,line in list(todo)[told:]: child.p.stdin.write(line)
+        said,wave = child.answer(self.seconds, math.ceil(self.max_seconds*sr)+1)
         return Fault(str(said['reason']), str(said['message'])) if 'reason' in said else Decoded(wave, *(said[k] for k in
             ('frames','sr','source_hash','source_bytes','clipped')))
     except (EOFError, BrokenPipeError): reason,fault = _why(self._drop(child), self.seconds)
     except (ValueError, KeyError): self._drop(child, 0); reason,fault = 'crash','its decoder answered nonsense'
     except TimeoutError: self._drop(child, 0); reason,fault = 'hang',_too_slow.format(self.seconds)
-    except BaseException: self._drop(child, 0); raise
-    finally: self.idle.put(child if child in self.children else None)
     return Fault(reason, f'{path}: {fault}. Fetch it again or leave it out.')
 
 def _drop(self, child, wait=5):
@@ -215,4 +242,4 @@ def _drop(self, child, wait=5):
     with suppress(subprocess.TimeoutExpired): child.p.wait(wait)      # a dying child has its exit code in a moment
     return child.kill()
 
-Decoders._one,Decoders._drop = _one,_drop
+Decoders._work,Decoders._start,Decoders._ask,Decoders._drop = _work,_start,_ask,_drop
