@@ -127,10 +127,10 @@ def webdataset(data_path, split='train', transform=None, target_transform=None, 
     entries = [Entry(key, path, tuple(index[l] for l in k['labels']), tuple((index[l],a,b) for l,a,b in k.get('events', ())), s, k.get('fold', 0)) for s,path,key,k in samples]
     return TarSounds(take_split(entries, split, valid=valid), classes, multi_label, transform=transform, target_transform=target_transform, return_key=return_key)
 
-# %% ../../nbs/75_tarshards.ipynb #57051056
+# %% ../../nbs/75_tarshards.ipynb #2442e2d6
 def _inside(key): # the key as a name in a tar: nothing after the first dot belongs to it
     name = quote(key, safe='/').replace('.', '%2E')
-    return name if _name(name)==name and max(map(len, name.split('/')))<250 else xxh3_128_hexdigest(key)
+    return name if _name(name)==name and max(map(len, name.split('/')))<250 else xxh3_128_hexdigest(key.encode())
 
 def write_tars(
     store:str|Path, # folder of a store
