@@ -43,7 +43,7 @@ def to_mono(
     if wave.ndim not in (1,2): raise ValueError(f'wave must be (N,) or (C, N), got {tuple(wave.shape)}')
     return wave if wave.ndim==1 else wave.mean(0) if len(wave)!=1 else wave[0]
 
-# %% ../nbs/00_audio.ipynb #3257d13b
+# %% ../nbs/00_audio.ipynb #fad45acc
 class AudioError(ValueError):
     "A sound that cannot be used: one line with the file, the fault and the remedy."
     def __init__(self,
@@ -57,7 +57,7 @@ def _ratio(a, b):
     for sr in (a,b):
         if sr!=int(sr) or not 1_000<=sr<=768_000: raise AudioError(f'a rate of {sr:,} Hz; whole numbers from 1,000 to 768,000 are allowed', 'rate')
     g = math.gcd(a := int(a), b := int(b))
-    if a*b//g**2>2**26: raise AudioError(f'no filter of usable size leads from {a:,} to {b:,} Hz (common divisor {g}); use a common rate', 'rate')
+    if a*b//g**2>2**24: raise AudioError(f'no filter of usable size leads from {a:,} to {b:,} Hz (common divisor {g}); use a common rate', 'rate')
     return a//g, b//g
 def resample(
     wave:Tensor, # (..., N) float
@@ -177,7 +177,7 @@ def _run_up(path, subtype, start):
         if (end:=int.from_bytes(tail[at+6:at+14], 'little', signed=True))>=0: return min(start, end)
     return 0
 
-# %% ../nbs/00_audio.ipynb #974b2033
+# %% ../nbs/00_audio.ipynb #d176eb2f
 def load_audio(
     path:str|Path, # a WAV, FLAC, Ogg, Opus or MP3 file
     sr:int=SAMPLE_RATE, # Hz, rate wanted
@@ -194,15 +194,15 @@ def load_audio(
     if last-first>(max_seconds or math.inf)*sr: raise _long(path, (last-first)/sr, max_seconds)
     edge = 0 if a==b else math.ceil(8/min(a,b))     # half the filter's length, in steps of `a` samples
     block,stop = max(0, first//b-edge), min(info.frames, a*(-(-last//b)+edge))
-    begin,parts = (at := _run_up(path, info.subtype, block*a)),[]
-    try:
-        with _Stream(path) as f:
+    begin,parts,broken = (at := _run_up(path, info.subtype, block*a)),[],False
+    with _Stream(path) as f:
+        try:
             f.seek(begin)
             while at<stop and len(x:=f.read(min(stop-at, 2**20, 2**22//info.channels), 'float32', always_2d=True)):
                 parts.append(to_mono(torch.from_numpy(x.T)))
                 at += len(x)
-    except sf.LibsndfileError: pass                 # as good as no more samples
-    if at<stop and (at<=block*a or info.format!='MP3' or stop-at>2*1152 or _mp3_start(path)[1]):   # a guessed length may be two frames off
+        except sf.LibsndfileError: at,broken = f.tell(),True
+    if broken or at<stop and (at<=block*a or info.format!='MP3' or stop-at>2*1152 or _mp3_start(path)[1]):   # a guessed length may be two frames off
         raise _bad(path, 'truncated', f'it breaks off after about {at/info.sr:.1f} of {info.seconds:.1f} s')
     wave = (parts[0] if len(parts)==1 else torch.cat(parts))[block*a-begin:]
     if not wave.sum().isfinite() and (bad := ~wave.isfinite()).any(): raise _bad(path, 'nan', f'{bad.sum():,} of {len(wave):,} samples are NaN or infinite')

@@ -1,9 +1,11 @@
 "Files a page cannot show: every format at every rate, crops against slices, and each way in which a file can be bad"
 import os, struct, subprocess, sys
+from collections import Counter
 from pathlib import Path
 import numpy as np, pytest, soundfile as sf, torch
 from audiossl.audio import (AudioError, EXTENSIONS, MissingAudio, SAMPLE_RATE, audio_info, data_path, example, examples, find_audio, load_audio,
-    resample, save_audio, to_mono)
+    resample, save_audio, to_int16, to_mono)
+from audiossl.isolate import Decoders, Fault
 
 LOSSLESS = ('.wav', '.flac')
 
@@ -271,6 +273,108 @@ def test_flipped_bytes_never_end_in_anything_but_an_audio_error(tmp_path, ext):
         except AudioError: continue
         assert wave.ndim==1 and wave.isfinite().all()
 
+# ---- bad files by the dozen, decoded as in a preparation: in a process of its own, 5 s and 512 MB a file
+
+def wav_head(data=SAMPLES, channels=1, sr=SAMPLE_RATE, bits=16, claims=None):
+    block = channels*bits//8
+    fmt = struct.pack('<HHIIHH', 1, channels, sr, sr*block&0xFFFFFFFF, block&0xFFFF, bits)
+    return b'RIFF'+struct.pack('<I', 36+len(data))+b'WAVEfmt '+struct.pack('<I', 16)+fmt+b'data'+struct.pack('<I', len(data) if claims is None else claims)+data
+
+def by_hand(folder):
+    "Files with what shall come of each: the code of a fault, several that may be, or the wave with the error it may have"
+    x,todo = sweep(1),{}
+    def put(name, content, want): (folder/name).write_bytes(content); todo[name] = want
+    def sound(name, wave, want=None, sr=SAMPLE_RATE, eps=1/2**15, **kw):
+        sf.write(folder/name, wave.T if wave.ndim==2 else wave, sr, **kw)
+        todo[name] = ((wave if wave.ndim==1 else wave.mean(0)).clamp(-1, 1-2**-15), eps) if want is None else want
+    for ext in EXTENSIONS: put(f'empty{ext}', b'', 'empty')
+    for ext in ('.wav','.flac','.mp3','.ogg'):                                         # cut at ten points each
+        save_audio(folder/f'a{ext}', x); d = (folder/f'a{ext}').read_bytes(); (folder/f'a{ext}').unlink()
+        for k in range(1, 10): put(f'cut{k}{ext}', d[:len(d)*k//10], ('truncated','not_audio'))
+        put(f'cut10{ext}', d[:-2], ('truncated','not_audio') if ext!='.mp3' else None)  # the last two bytes of an MP3 may be filling
+        put(f'head{ext}', d[:44 if ext=='.wav' else 60], ('truncated','not_audio'))
+        todo[f'named{ext}.txt.mp3'] = (x, .02 if ext=='.mp3' else .1 if ext=='.ogg' else 1/2**15); (folder/f'named{ext}.txt.mp3').write_bytes(d)
+    put('none.wav', wav_head(b''), 'empty')
+    put('page.wav', b'<!DOCTYPE html><title>404</title>', 'not_audio'); put('json.mp3', b'{"error": "quota"}', 'not_audio')
+    put('lfs.flac', b'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n', 'not_audio')
+    put('picture.ogg', b'\x89PNG\r\n\x1a\n'+bytes(99), 'not_audio'); put('archive.opus', b'PK\3\4'+bytes(99), 'not_audio'); put('zeros.wav', bytes(5_000), 'not_audio')
+    sf.write(folder/'other.aiff', x, SAMPLE_RATE); todo['other.aiff'] = 'not_audio'
+    (folder/'folder.wav').mkdir(); todo['folder.wav'] = 'directory'
+    os.mkfifo(folder/'pipe.wav'); todo['pipe.wav'] = 'not_audio'
+    todo['missing.wav'] = 'missing'; (folder/'dangling.wav').symlink_to(folder/'gone'); todo['dangling.wav'] = 'missing'
+    for name,v in dict(nan=np.nan, inf=np.inf, minus_inf=-np.inf).items(): y = x.clone(); y[5] = v; sound(f'{name}.wav', y, 'nan', subtype='FLOAT')
+    sound('denormal.wav', torch.full((99,), 1e-40), subtype='FLOAT'); sound('silence.wav', torch.zeros(9_999)); sound('dc.wav', torch.full((9_999,), .5))
+    sound('clipped.wav', (9*x).clamp(-1, 1-2**-15)); sound('loud.wav', 3*x, subtype='FLOAT'); sound('one.wav', torch.tensor([.25]))
+    for sub,eps in dict(PCM_U8=1/2**7, PCM_24=1/2**15, PCM_32=1/2**15, DOUBLE=1/2**15, ULAW=.02).items(): sound(f'{sub}.wav', x, subtype=sub, eps=eps)
+    for c in (2, 6): sound(f'{c}.wav', torch.stack([x*i/c for i in range(c)]), eps=2/2**15)
+    put('65535.wav', wav_head(bytes(131_070), 65_535), 'not_audio'); put('0.wav', wav_head(channels=0), ('not_audio','empty'))
+    for sr in (8_000, 44_100, 48_000, 96_000):
+        t = torch.arange(sr)/sr; want = .5*torch.sin(2*torch.pi*500*torch.arange(SAMPLE_RATE)/SAMPLE_RATE)
+        sound(f'{sr}.flac', .5*torch.sin(2*torch.pi*500*t), (want, .06), sr=sr)                       # the filter's edge
+    for sr in (0, 1, 2**31-1, 2**32-1): put(f'rate{sr}.wav', wav_head(sr=sr), ('rate','not_audio'))
+    for n in (3_202, 2**31, 2**32-1): put(f'lies{n}.wav', wav_head(claims=n), 'truncated')
+    put('ima.wav', wav(SAMPLES, code=0x11), 'codec'); put('gsm.wav', wav(SAMPLES, code=0x31), 'codec')
+    sf.write(folder/'vbr.mp3', x, SAMPLE_RATE, bitrate_mode='VARIABLE'); todo['vbr.mp3'] = (x, .05)
+    sf.write(folder/'two_hours.flac', np.zeros(2*3600*8_000, np.int16), 8_000); todo['two_hours.flac'] = 'long'
+    sf.write(folder/'bomb.flac', np.zeros(4*10**7, np.int16), 8_000); todo['bomb.flac'] = 'long'
+    assert (folder/'bomb.flac').stat().st_size*1_000<4*10**7*4
+    return todo
+
+def test_hand_made_files(tmp_path, capsys):
+    "T1"
+    todo,right,wrong = by_hand(tmp_path),Counter(),[]
+    with Decoders(seconds=5, megabytes=512, max_seconds=3_600) as d:
+        for (p,*_),got in d.imap((tmp_path/name, SAMPLE_RATE, 0., None) for name in todo):
+            want = todo[p.name]
+            if isinstance(got, Fault): ok = got.reason==want or isinstance(want, tuple) and got.reason in want or want is None
+            else: ok = want is None or isinstance(want, tuple) and not isinstance(want[0], str) and len(got.wave)==len(want[0]) and np.abs(got.wave/2**15-want[0].numpy()).max()<=want[1]
+            right['refused' if isinstance(got, Fault) else 'converted'] += ok
+            if isinstance(got, Fault): assert got.message.startswith(f'{p}: ') and '\n' not in got.message, got
+            if not ok: wrong.append((p.name, got.reason if isinstance(got, Fault) else len(got.wave)))
+    with capsys.disabled(): print(f'\nfiles by hand: {right.total()} of {len(todo)} right ({", ".join(f"{n} {k}" for k,n in right.items())})')
+    assert not wrong and len(todo)>=60
+
+def seeds():
+    "Eight sounds as the bytes of files"
+    import io
+    x,out = load_audio(example('speech_it'))[:SAMPLE_RATE],{}
+    for name,format,subtype in (('wav','WAV','PCM_16'), ('wav24','WAVEX','PCM_24'), ('wavf','WAV','FLOAT'), ('flac','FLAC','PCM_16'), ('ogg','OGG','VORBIS'),
+                                ('opus','OGG','OPUS'), ('mp3','MP3',None), ('mp3v','MP3',None)):
+        sf.write(f := io.BytesIO(), x.numpy(), SAMPLE_RATE, subtype=subtype, format=format, **(dict(bitrate_mode='VARIABLE') if name=='mp3v' else {}))
+        out[name] = f.getvalue()
+    return out
+
+def mutate(seeds, rng):
+    "(name of the seed, what was done, bytes)"
+    name = str(rng.choice(list(seeds))); d = bytearray(seeds[name]); kind = str(rng.choice(['flip_head','flip','cut','splice','number']))
+    if kind=='flip_head':
+        for i in rng.integers(0, 64, rng.integers(1, 5)): d[i] ^= 1<<rng.integers(8)
+    elif kind=='flip':
+        for i in rng.integers(0, len(d), rng.integers(1, 30)): d[i] = rng.integers(256)
+    elif kind=='cut': d = d[:rng.integers(len(d)-1)]
+    elif kind=='splice':
+        o = seeds[str(rng.choice(list(seeds)))]; a,b = sorted(rng.integers(0, len(d), 2)); c,e = sorted(rng.integers(0, len(o), 2))
+        d[a:b] = o[c:e]
+    else: i = int(rng.integers(0, 80)); d[i:i+4] = struct.pack('<I', int(rng.choice([0, 1, 2**31-1, 2**31, 2**32-1, 2**16])))    # a size or a rate
+    return name,kind,bytes(d)
+
+@pytest.mark.parametrize('n', [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_generated_files(tmp_path, capsys, n):
+    "T2: no crash, no hang over 5 s, no more than 512 MB, and no cut WAV or FLAC taken for whole"
+    rng,base,came,unseen = np.random.default_rng(n),seeds(),Counter(),[]
+    made = [mutate(base, rng) for _ in range(n)]
+    def ask():
+        for i,(_,_,d) in enumerate(made): (tmp_path/f'{i}').write_bytes(d); yield tmp_path/f'{i}', SAMPLE_RATE, 0., None
+    with Decoders(seconds=5, megabytes=512, max_seconds=3_600) as d:
+        for (name,kind,_),((p,*_),got) in zip(made, d.imap(ask())):
+            came[got.reason if isinstance(got, Fault) else 'a sound'] += 1
+            if isinstance(got, Fault): assert got.message.startswith(f'{p}: ') and '\n' not in got.message, got
+            if kind=='cut' and name.startswith(('wav','flac')) and not isinstance(got, Fault): unseen.append((name, p.name))
+            p.unlink()
+    bad = {k: came[k] for k in ('crash','hang','memory','error') if came[k]}
+    with capsys.disabled(): print(f'\nfiles generated: {n-sum(bad.values())} of {n} judged ({", ".join(f"{n} {k}" for k,n in came.most_common())}); cuts unseen: {len(unseen)}')
+    assert not bad and not unseen and came.total()==n
+
 def test_an_error_comes_through_a_worker():
     from torch.utils.data import DataLoader
     class Files(torch.utils.data.Dataset):
@@ -280,6 +384,28 @@ def test_an_error_comes_through_a_worker():
     import pickle
     e = pickle.loads(pickle.dumps(AudioError('a.wav: bad', 'nan', Path('a.wav'))))
     assert (str(e), e.reason, e.path)==('a.wav: bad', 'nan', Path('a.wav'))
+
+# ---- a cap on length
+
+def test_no_more_is_decoded_than_allowed(tmp_path):
+    sf.write(tmp_path/'a.flac', np.zeros(100*8_000, np.int16), 8_000)
+    assert len(load_audio(tmp_path/'a.flac', max_seconds=100))==len(load_audio(tmp_path/'a.flac', max_seconds=None))==100*SAMPLE_RATE
+    for ask in (lambda: load_audio(tmp_path/'a.flac', max_seconds=99.9), lambda: load_audio(tmp_path/'a.flac', offset=1, max_seconds=98), lambda: audio_info(tmp_path/'a.flac', 99)):
+        with pytest.raises(AudioError, match='max_seconds=.* is allowed') as e: ask()
+        assert e.value.reason=='long' and str(e.value).startswith(f'{tmp_path}/a.flac: ')
+    assert len(load_audio(tmp_path/'a.flac', offset=90, duration=2, max_seconds=3))==2*SAMPLE_RATE and audio_info(tmp_path/'a.flac', 100).seconds==100
+
+def test_a_lying_length_is_not_reserved(tmp_path):
+    "a FLAC whose header claims 2**36 samples, 50 days, is refused before memory is asked for; allowed, it is truncated"
+    save_audio(tmp_path/'a.flac', sweep()); d = bytearray((tmp_path/'a.flac').read_bytes())
+    d[21] |= 15; d[22:26] = b'\xff'*4; (tmp_path/'a.flac').write_bytes(d)
+    refused(tmp_path/'a.flac', 'long', 'max_seconds')
+    with pytest.raises(AudioError) as e: load_audio(tmp_path/'a.flac', max_seconds=None)
+    assert e.value.reason=='truncated'
+
+def test_to_int16():
+    x = torch.tensor([-2, -1, -.5/2**15, .49/2**15, .51/2**15, .5, 1, 9.])
+    assert to_int16(x).tolist()==[-2**15, -2**15, 0, 0, 1, 2**14, 2**15-1, 2**15-1] and to_int16(x).dtype==torch.int16
 
 # ---- writing
 

@@ -1,5 +1,5 @@
 "Decoders that crash, hang, eat memory, lie or exit: each costs its file, and no process is left behind"
-import ctypes, json, os, signal, subprocess, sys, threading, time
+import ctypes, os, signal, subprocess, sys, threading, time
 from pathlib import Path
 import numpy as np, pytest
 from audiossl.isolate import Decoded, Decoders, Fault
@@ -64,7 +64,7 @@ def test_order_and_read_ahead(tmp_path):
     with Decoders(3, decode=decode) as d:
         for k,(job,o) in enumerate(d.imap(ask())):
             assert job[0].name==('slow' if (k+1)%5==0 else str(k+1)) and len(o.wave)==(4 if (k+1)%5==0 else k+1)
-            assert len(taken)<=k+1+9
+            assert len(taken)<=k+1+12
     assert k==38
 
 def test_handles_and_children_do_not_grow(tmp_path):
@@ -86,14 +86,13 @@ with Decoders(3, decode=t.decode) as d:
     next(it)
     while len(d.children)<3: pass
     print(*(c.p.pid for c in d.children), flush=True)
-    if sys.argv[2]=='idle': input()
     for _ in it: pass
 '''
-@pytest.mark.parametrize('how,state', [(signal.SIGINT,'busy'), (signal.SIGTERM,'busy'), (signal.SIGKILL,'busy')])
-def test_nothing_is_left_behind(tmp_path, how, state):
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind(tmp_path, how):
     "Ctrl-C, and kills of the parent, while all children are at work"
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    p = subprocess.Popen([sys.executable, '-c', SCRIPT, tmp_path, state], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    p = subprocess.Popen([sys.executable, '-c', SCRIPT, tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     pids = [int(o) for o in p.stdout.readline().split()]
     assert len(pids)==3 and not any(Path(f'/proc/{o}/stat').read_text().split(') ')[1][0]=='Z' for o in pids)
     time.sleep(.2)
