@@ -33,7 +33,7 @@ class Fault:
     reason:str # code: crash, hang, memory, unreadable, error; or that of an `AudioError`
     message:str # one line: file, fault, remedy
 
-# %% ../nbs/02_isolate.ipynb #f1df075e
+# %% ../nbs/02_isolate.ipynb #cd508313
 def _decode(path, sr, offset, duration, max_seconds):
     from audiossl.audio import audio_info, load_audio, to_int16
     info,wave = audio_info(path),load_audio(path, sr, offset, duration, max_seconds)
@@ -68,6 +68,7 @@ def _answer(job, decode, max_seconds):
         else: reason,fault = 'error',f'{type(e).__name__}: {line[:200]}. Leave it out'
     return dict(reason=reason, message=f'{path}: {fault}.'), b''
 
+# %% ../nbs/02_isolate.ipynb #0046328d
 def _serve(decode, seconds, megabytes, max_seconds):
     "The life of a child"
     import fcntl, resource
@@ -76,7 +77,7 @@ def _serve(decode, seconds, megabytes, max_seconds):
     if sys.platform=='linux':
         libc = ctypes.CDLL(None)
         libc.prctl(1, signal.SIGKILL)                                       # ends with the thread that began it
-        if hasattr(libc, 'mallopt'): libc.mallopt(-4, 0); libc.mallopt(-1, -1)   # keeps memory from file to file
+        if hasattr(libc, 'mallopt'): libc.mallopt(-3, 2**24); libc.mallopt(-1, 2**26)     # keeps some memory from file to file
         with suppress(OSError): fcntl.fcntl(out, 1031, 2**20)               # F_SETPIPE_SZ: a sound fits in, so that the next one is begun at once
     if decode: decode = attrgetter(decode[1])(importlib.import_module(decode[0]))
     else:
@@ -146,7 +147,7 @@ def _why(code, seconds): # what an exit code means
     if name=='SIGKILL': return 'memory','its decoder was killed from outside, as happens when memory runs out'
     return 'crash',f'its decoder crashed ({name})'
 
-# %% ../nbs/02_isolate.ipynb #e7df45f6
+# %% ../nbs/02_isolate.ipynb #27b193c1
 class Decoders:
     "Child processes that decode; a context manager."
     def __init__(self,
@@ -186,7 +187,7 @@ class Decoders:
             for job in jobs:
                 ahead.append((job, Future()))
                 self.jobs.put((*ahead[-1], json.dumps([os.fspath(job[0]), *job[1:]]).encode()+b'\n'))
-                if len(ahead)>=4*self.n: yield _result(ahead)
+                if len(ahead)>=3*self.n: yield _result(ahead)
             while ahead: yield _result(ahead)
         finally:
             for _,f in ahead: f.cancel()

@@ -112,7 +112,7 @@ class Shard:
     def wave(self, i, verify=True): "(N,) int16 of record `i`, a copy, for encoding int16."; return self._take(i, verify, True)
     def row(self, i): "All else of record `i`."; return {k: c[i].as_py() for k,c in self.columns.items()}
 
-# %% ../nbs/04_shards.ipynb #47f22a2d
+# %% ../nbs/04_shards.ipynb #71bbc871
 class ShardWriter:
     "Takes records and seals them in a file at the end of its `with` block; after an error nothing is left. Then `entry` says what is there."
     def __init__(self,
@@ -153,7 +153,7 @@ class ShardWriter:
         self.keys.add(key); self.size += len(data); self.folds = max(self.folds, fold)
         self.rows.append(dict(key=key, audio=data, encoding=self.encoding, sr=sr, frames=frames, labels=labels, events=events, fold=fold,
                               source=source, source_bytes=source_bytes, checksum=xxh3_64_intdigest(data)))
-        if self.size>=2**25 or len(self.rows)==4096: self._flush()
+        if self.size>=2**22 or len(self.rows)==4096: self._flush()
 
     def skip(self,
         source:str, # path of the file, relative to the dataset
