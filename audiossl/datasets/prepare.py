@@ -21,7 +21,7 @@ from ..isolate import Fault
 from ..manifest import StoreWriter, read_manifest
 from ..shards import StoreError
 
-# %% ../../nbs/29_prepare.ipynb #c715499b
+# %% ../../nbs/29_prepare.ipynb #bef51da4
 class PrepareError(ValueError):
     "A preparation cannot begin or go on: one line that says why and what to do."
     def __init__(self,
@@ -42,7 +42,7 @@ class Plan:
     missing:int=0       # sounds that the dataset's tables name and nobody has, such as videos that vanished
     hooks:dict=field(default_factory=dict) # `size_of`, `read_bytes`, `decode` of a dataset whose sounds are not plain files
     def entries(self): "All of them, in order."; return [e for _,_,es in self.shards for e in es]
-    def source(self, e): "Path of an entry, relative to the dataset."; return Path(os.path.relpath(e.path, self.root)).as_posix()
+    def source(self, e): "Path of an entry, relative to the dataset."; return os.path.relpath(e.path, self.root).replace(os.sep, "/")
     def __repr__(self): return f'{self.name}: {self.inputs["n"]:,} sounds in {len(self.shards):,} shards, ' + ', '.join(
         f'{n:,} {s}' for s,n in Counter(s for s,_,es in self.shards for _ in es).items())
 
