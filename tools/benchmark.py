@@ -1,8 +1,8 @@
 """Measure the package against the plain formulations in `nbs/81_benchmark.ipynb` and against this machine's matrix products; write `nbs/results/benchmark.json`.
 
-usage: python tools/benchmark.py [--quick] [--out FILE]
+usage: python tools/benchmark.py [--quick] [--only PART] [--out FILE]
 
-About 8 minutes on two idle cores; --quick: a trial of about one, with small batches and few rounds. The two sides of a ratio take turns, round after round.
+About 10 minutes on two idle cores; --quick: a trial of two, with small batches and few rounds. The two sides of a ratio take turns, round after round.
 """
 import argparse, ctypes, datetime, gc, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
 from collections import Counter
@@ -207,6 +207,112 @@ def embedding(a, say):
                     say(name, res[name])
     return res
 
+# ---- stores ------------------------------------------------------------------------------------------------------------------------------
+
+READ_WORKER = """import sys, time, numpy as np
+from audiossl.datasets.store import Store
+folder,seed,n,verify = sys.argv[1],*map(int, sys.argv[2:5])
+store = Store(folder, bool(verify)); order = np.random.default_rng(seed).integers(0, len(store), n).tolist()
+plain = np.stack([store.wave(i) for i in range(len(store))]) if len(sys.argv)>5 else None
+read = store.wave if plain is None else lambda i: plain[i].copy()
+for i in range(len(store)): read(i)
+print('ready', flush=True); sys.stdin.readline(); t = time.perf_counter()
+for i in order: read(i)
+print(time.perf_counter()-t, flush=True)
+"""
+
+def workers_rate(folder, k, n, *plain):
+    "Clips/s of k processes together, each reading n clips (or copying them from an array of its own)"
+    ps = [subprocess.Popen([sys.executable, '-c', READ_WORKER, str(folder), str(i), str(n), '0', *plain], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for i in range(k)]
+    for p in ps: p.stdout.readline()
+    for p in ps: p.stdin.write('\n'); p.stdin.flush()
+    return sum(n/float(p.communicate()[0]) for p in ps)
+
+OPEN_WORKER = """import json, resource, sys, time
+from audiossl.datasets.store import Store
+import numpy as np
+def peak():         # the largest this program has been; ru_maxrss starts from its parent's on Linux
+    try: return next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))/1e3
+    except OSError: return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6
+before,t = peak(),time.perf_counter()
+store = Store(sys.argv[1]); n = len(store); store.wave(n//2); store.wave(n-1)
+opened,mid = time.perf_counter()-t,peak()
+t = time.perf_counter(); i = store.index_of('clip/0000007'); key = time.perf_counter()-t
+print(json.dumps(dict(records=n, seconds=opened, megabytes=mid-before, by_key_seconds=key, by_key_megabytes=peak()-before, right=i==7)))
+"""
+
+def writing(path, wave, n):
+    "Clips/s that the disk takes, from plain bytes, with one fsync at the end"
+    t = time.perf_counter()
+    with open(path, 'wb') as f:
+        for _ in range(n): f.write(wave.data)
+        f.flush(); os.fsync(f.fileno())
+    path.unlink()
+    return n/(time.perf_counter()-t)
+
+def stores(a, say):
+    import numpy as np, soundfile as sf, torch, audiossl.datasets.clips
+    from audiossl.audio import load_audio
+    from audiossl.datasets.prepare import prepare_store
+    from audiossl.datasets.store import Store
+    from audiossl.isolate import Decoders
+    from audiossl.manifest import StoreWriter
+    res, n, was, rng = {}, 64 if a.quick else 600, torch.get_num_threads(), np.random.default_rng(0)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        folder,base = Path(folder),(rng.standard_normal(160_000)*3000).astype(np.int16)
+        with StoreWriter(folder/'ten', 'ten', splits=('train',)) as w:
+            for k in range(2):
+                with w.shard('train', k) as shard:
+                    for i in range(n//2): shard.add(f'{k}/{i}', np.roll(base, 997*i+k))
+            w.finish()
+        order, plain = rng.integers(0, n, n).tolist(), np.stack([np.roll(base, 997*i) for i in range(n)])
+        quick,sure = Store(folder/'ten', verify=False),Store(folder/'ten')
+        def each(f):
+            def g():
+                for i in order: f(i)
+            return g
+        for name,fast,slow in (('store, 10 s clips', lambda i: quick.wave(i), lambda i: plain[i].copy()),
+                               ('store, checked and summed', lambda i: sure.wave(i).sum(), lambda i: plain[i].copy().sum()),
+                               ('store, checked', lambda i: sure.wave(i), lambda i: plain[i].copy())):
+            res[name] = row(take_turns(dict(fast=each(fast), plain=each(slow)), 3 if a.quick else 11), n, name=name)
+            say(name, res[name])
+        rates = {(k,p): statistics.median(workers_rate(folder/'ten', k, 10*n, *p) for _ in range(5)) for k in (1,2) for p in ((),('plain',))}
+        per_core = {p: rates[2,p]/2/rates[1,p] for p in ((),('plain',))}
+        res['store, two workers'] = dict(unit='clips/s', rounds=5, fast=dict(best=rates[2,()], median=rates[2,()]), plain=dict(best=rates[2,('plain',)], median=rates[2,('plain',)]),
+                                         one=rates[1,()], per_core=per_core[()], per_core_of_copies=per_core['plain',])
+        say('store, two workers', res['store, two workers'], f"; {per_core[()]:.2f} per core of what one alone reads, copies of arrays {per_core['plain',]:.2f}")
+        m,per = (10_000,1000) if a.quick else (1_000_000,4000)
+        tiny = np.arange(16, dtype=np.int16)
+        with StoreWriter(folder/'million', 'million', splits=('train',)) as w:
+            for k in range(m//per):
+                with w.shard('train', k) as shard:
+                    for i in range(k*per, (k+1)*per): shard.add(f'clip/{i:07}', tiny)
+            w.finish()
+        res['store, opening'] = json.loads(subprocess.run([sys.executable, '-c', OPEN_WORKER, str(folder/'million')], capture_output=True, text=True, check=True).stdout)
+        print(f"{'store, opening':45s} {json.dumps(res['store, opening'])}", flush=True)
+        for kind in ('flac','wav'):
+            (source := folder/kind).mkdir()
+            for c in 'ab':
+                (source/c).mkdir()
+                for i in range(n//4): sf.write(source/c/f'{i}.{kind}', np.roll(base, 997*i+len(c)), 16_000, 'PCM_16')
+            files = sorted(source.rglob(f'*.{kind}'))
+            t = time.perf_counter()
+            for f in files: load_audio(f)
+            alone = len(files)/(time.perf_counter()-t)
+            for k in (1,2):
+                marks, rate = [], lambda: (len(marks)-1)/(marks[-1]-marks[0])           # between the first sound and the last: starting the decoders is left out
+                with Decoders(k) as d:
+                    for _ in d.imap((f, 16_000, 0., None) for f in files): marks.append(time.perf_counter())
+                decoding = rate(); marks.clear()
+                prepare_store('audiofolder', source, folder/f'{kind}{k}', processes=k, max_bad=0, show=lambda r: marks.append(time.perf_counter()))
+                disk = writing(folder/'raw', base, len(files))
+                r = res[f'preparation, {kind}, {k} process'+'es'*(k>1)] = dict(unit='clips/s', rounds=1, fast=dict(best=rate(), median=rate()), decoding_here=alone, decoding_apart=decoding, writing=disk,
+                    share=rate()/min(decoding, disk))
+                say(f'preparation, {kind}, {k} process', r, f"; {r['share']:.0%} of the slower of decoding ({decoding:.0f}) and writing ({disk:.0f}) alone")
+    torch.set_num_threads(was)
+    return res
+
 IMPORTS = {'import audiossl': 'import audiossl', 'its embeddings': 'import audiossl; audiossl.load_audio, audiossl.load_model, audiossl.create_model',
            'its training': 'import audiossl; from audiossl.methods.atstframe.model import FrameATSTLightningModule'}
 
@@ -228,25 +334,28 @@ def processor():
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    ap.add_argument('--quick', action='store_true', help='a trial of about a minute')
+    ap.add_argument('--quick', action='store_true', help='a trial of about two minutes')
+    ap.add_argument('--only', action='append', choices=('pictures','embedding','steps','stores','imports'), help='measure this part again (may be given several times); the rest of the file stays')
     ap.add_argument('--out', type=Path, default=ROOT/'nbs/results/benchmark.json', help='file to write')
     ap.add_argument('--memory', nargs=4, metavar=('METHOD','ARCH','BATCH','SIDE'), help=argparse.SUPPRESS)
     a = ap.parse_args()
     if a.memory: return memory_here(a.memory[0], a.memory[1], int(a.memory[2]), a.memory[3])
-    start, load = time.time(), os.getloadavg() if hasattr(os, 'getloadavg') else None
-    peaks = memories(a)
+    load = os.getloadavg() if hasattr(os, 'getloadavg') else None
+    peaks = memories(a) if 'steps' in (a.only or ['steps']) else None     # before this process grows
     import torch
     def say(name, r, more=''):
         print(f"{name:45s} {r['fast']['median']:8.2f} {r['unit']}" + (f", {r['ratio']['median']:.2f} x plain" if 'ratio' in r else '') + more, flush=True)
-    rows = {**pictures(a, say), **embedding(a, say), **steps(a, say, peaks)}
+    parts = dict(pictures=pictures, embedding=embedding, steps=lambda a, say: steps(a, say, peaks), stores=stores, imports=imports)
     git = lambda *o: subprocess.run(['git', *o], capture_output=True, text=True, cwd=ROOT).stdout.strip()
-    out = dict(command='python tools/benchmark.py'+' --quick'*a.quick, date=datetime.date.today().isoformat(),
-               machine=dict(cpu=processor(), cores=os.cpu_count(), system=platform.system()), torch=torch.__version__, threads=torch.get_num_threads(),
-               commit=git('rev-parse', '--short', 'HEAD')+('+' if git('status', '--porcelain', '--', 'audiossl', 'tools') else ''), trial=a.quick, load_before=load,
-               seconds=None, imports=imports(a, say), rows=rows)
-    out['seconds'] = round(time.time()-start)
+    commit = git('rev-parse', '--short', 'HEAD')+('+' if git('status', '--porcelain', '--', 'audiossl', 'tools') else '')
+    out = json.loads(a.out.read_text()) if a.only and a.out.exists() else dict(parts={})
+    out |= dict(command='python tools/benchmark.py'+' --quick'*a.quick, machine=dict(cpu=processor(), cores=os.cpu_count(), system=platform.system()),
+                torch=torch.__version__, threads=torch.get_num_threads())
+    for k in a.only or parts:
+        start = time.time()
+        rows = parts[k](a, say)
+        out['parts'][k] = dict(date=datetime.date.today().isoformat(), commit=commit, trial=a.quick, load_before=load, seconds=round(time.time()-start), rows=rows)
     a.out.parent.mkdir(parents=True, exist_ok=True)
     a.out.write_text(json.dumps(out, indent=1)+'\n')
-    print(f'{a.out}: {out["seconds"]} s')
 
 if __name__ == '__main__': main()
