@@ -140,7 +140,7 @@ def _read_part(root, part, keep_empty): # the entries of a part, and the clips w
         entries = [e if i in kept else replace(e, split='valid') for i,e in enumerate(entries)]
     return [e for e in entries if e.key in here], [e for e in entries if e.key not in here]
 
-# %% ../../nbs/25_events.ipynb #aef05b19
+# %% ../../nbs/25_events.ipynb #37fac248
 def event_dataset(
     clips, # a `FileDataset` or `StoreDataset` whose entries have events
     split:str='train', # 'train': longer clips are cut at random
@@ -153,7 +153,8 @@ def event_dataset(
     "Clips with events as a dataset."
     code = ManyHot(clips.classes, seconds, net_pooling=net_pooling)
     return EventDataset(clips, code, crop or ('random' if split=='train' else 'start'), missing=missing, **kwargs)
-@register_dataset('dcase', multi_label=True, num_labels=10, classes=DESED_CLASSES, kind='events', description='desed under its other name')
+@register_dataset('dcase', multi_label=True, num_labels=10, classes=DESED_CLASSES, kind='events', description='desed under its other name',
+    size='29,658 clips of 10 s, 82 hours', steps='As desed')
 @register_dataset('desed', multi_label=True, num_labels=10, classes=DESED_CLASSES, kind='events', description='sounds of a home, from when to when',
     licence='CC BY 4.0 (scenes); real clips are from YouTube', homepage='https://project.inria.fr/desed', size='29,658 clips of 10 s, 82 hours',
     steps='Make it with generate_dcase_task4_2021.py of github.com/DCASE-REPO/DESED_task\naudiossl prepare desed SOURCE STORE')

@@ -236,7 +236,7 @@ class MiniSounds(Dataset):
         x,y = make_item(x, y, self.transform, self.target_transform)
         return (x,y,self.task.files[k]) if self.return_key else (x,y)
 
-# %% ../../nbs/22_minisounds.ipynb #863a9fdd
+# %% ../../nbs/22_minisounds.ipynb #fc1741ee
 def _creator(name):
     def create(data_path=None, split='train', fold=1, transform=None, target_transform=None, return_key=False):
         return MiniSounds(name, data_path, split, fold, transform, target_transform, return_key)
@@ -246,4 +246,5 @@ def _creator(name):
 for _name,(_classes,_,_asks) in _tasks.items():
     register_dataset(_name, multi_label=_name=='minisounds_tags', num_labels=len(_classes), num_folds=1 if _name.endswith('unseen') else 5,
                      classes=_classes, licence='CC0, CC BY 3.0, MIT, BSD; named per clip', description=_asks,
-                     kind='tags' if _name=='minisounds_tags' else 'clip')(_creator(_name))
+                     kind='tags' if _name=='minisounds_tags' else 'clip', size='1,025 sounds in all, 17 minutes, 7 MB',
+                     steps='Nothing to do: the sounds are in the package')(_creator(_name))

@@ -50,10 +50,10 @@ class DatasetInfo:
     @property
     def folds(self): "What `fold=` may be: 1, 2, ..."; return list(range(1, self.num_folds+1))
 
-# %% ../../nbs/20_registry.ipynb #d12c70b4
+# %% ../../nbs/20_registry.ipynb #6a428821
 def _facts(info): # (label, text) of each fact that is known
     labels = f'{info.num_labels} ({"several" if info.multi_label else "one"} at once)' if info.num_labels else 'none'
-    rows = [('kind', info.kind), ('labels', labels), ('classes', ', '.join(map(str, info.classes or ()))),
+    rows = [('kind', info.kind), ('labels', labels), ('classes', ', '.join([*map(str, (c:=info.classes or ())[:40]), *[f'and {len(c)-40} more']*(len(c)>40)])),
             ('folds', f'1 to {info.num_folds}' if info.num_folds>1 else 'one fixed split'),
             ('size', info.size), ('licence', info.licence), ('homepage', info.homepage), ('about', info.description)]
     rows += [('' if i else 'steps', o) for i,o in enumerate((info.steps or '').strip().splitlines())]

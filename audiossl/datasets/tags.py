@@ -6,13 +6,13 @@
 __all__ = ['audioset_b', 'read_segments', 'read_classes', 'list_sounds', 'find_segments', 'held_out', 'TagFiles', 'from_store',
            'audioset', 'item_labels', 'fsd50k', 'librispeech']
 
-# %% ../../nbs/24_tags.ipynb #39e97cea
+# %% ../../nbs/24_tags.ipynb #c6a24520
 import csv, os
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from ..audio import EXTENSIONS, AudioError
+from ..audio import EXTENSIONS, AudioError, data_path
 from .registry import Entry, FileDataset, register_dataset, take_split
 from .store import StoreDataset, is_store
 
@@ -150,7 +150,7 @@ def _audioset(root, tables, split, prefix, on_bad): # (entries, classes, missing
     if split=='train': entries,missing = _keep_back(entries),_keep_back(missing, 0)
     return entries, list(classes.values()), missing, faults
 
-# %% ../../nbs/24_tags.ipynb #a280b1fc
+# %% ../../nbs/24_tags.ipynb #5200dd36
 def audioset(
     data_path, # folder with csv/ and audio/, or a store
     split:str='train', # 'train', 'valid' or 'test'
@@ -174,9 +174,10 @@ def audioset(
 
 audioset_b = partial(audioset, tables=('balanced_train_segments',))
 audioset_b.__doc__ = 'The balanced part of AudioSet.'
+_names = [r[2] for r in csv.reader((data_path().parent/'labels'/'audioset.csv').open(encoding='utf-8', newline=''))][1:]
 for _f,_name,_size,_about in ((audioset_b, 'audioset_b', '42,531 clips of 10 s, 118 hours', 'the balanced part of audioset'),
                               (audioset, 'audioset', '2,084,320 clips of 10 s, 5,790 hours', 'sounds of YouTube videos, several at once')):
-    register_dataset(_name, multi_label=True, num_labels=527, kind='tags', size=_size, description=_about, licence='CC BY 4.0 (the tables)',
+    register_dataset(_name, multi_label=True, num_labels=527, classes=_names, kind='tags', size=_size, description=_about, licence='CC BY 4.0 (the tables)',
         homepage='https://research.google.com/audioset', steps=f"""Fetch the tables from research.google.com/audioset/download.html into csv/
 Fetch the sounds, with a downloader of your choice, into audio/{{balanced_train,unbalanced_train,eval}}_segments/
 audiossl prepare {_name} SOURCE STORE --on-bad skip""")(_f)
@@ -189,8 +190,9 @@ def item_labels(
     if hasattr(dataset.entries, 'column'): return list(map(tuple, dataset.entries.column('labels').to_pylist()))
     return [e.labels for e in dataset.entries]
 
-# %% ../../nbs/24_tags.ipynb #91212180
-@register_dataset('fsd50k', multi_label=True, num_labels=200, kind='tags', licence='CC BY 4.0; clips CC0, BY, BY-NC, Sampling+',
+# %% ../../nbs/24_tags.ipynb #ddac150e
+_vocabulary = [r[1] for r in csv.reader((data_path().parent/'labels'/'fsd50k.csv').open(encoding='utf-8', newline=''))]
+@register_dataset('fsd50k', multi_label=True, num_labels=200, classes=_vocabulary, kind='tags', licence='CC BY 4.0; clips CC0, BY, BY-NC, Sampling+',
     homepage='https://zenodo.org/record/4060432', size='51,197 clips of 0.3 to 30 s, 108 hours, 34 GB', description='sounds of Freesound',
     steps='Fetch all archives of zenodo.org/record/4060432 and unpack them into one folder\naudiossl prepare fsd50k SOURCE STORE')
 def fsd50k(
