@@ -15,7 +15,7 @@ ALL = os.environ.get('AUDIOSSL_KILLS')=='all'
 
 def tone(i, n=3200): return (8000*np.sin(np.arange(n)*(.02+.01*i))).astype(np.int16)
 
-@register_dataset('rows', multi_label=False, num_labels=2, classes=['even','odd'], replace=True)
+@register_dataset('rows', description='Rows of a table, for the tests of preparation', multi_label=False, num_labels=2, classes=['even','odd'], replace=True)
 def rows(data_path, split='train', **kw):
     "A table of rows, believed as it stands"
     table = json.loads((Path(data_path)/'rows.json').read_text())
