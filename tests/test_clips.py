@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest, torch
 from torch.utils.data import DataLoader
 from audiossl.audio import AudioError, example, find_audio, load_audio, resample, save_audio, to_int16
-from audiossl.datasets.clips import (CLIP_CLASSES, SPLITS, inside, list_audiofolder, list_iemocap, list_nsynth, list_spcv2, list_us8k, list_voxceleb1, read_table)
-from audiossl.datasets.registry import Entry, FileDataset, get_dataset, take_split
+from audiossl.datasets.clips import CLIP_CLASSES, SPLITS, list_audiofolder, list_iemocap, list_nsynth, list_spcv2, list_us8k, list_voxceleb1
+from audiossl.datasets.registry import Entry, FileDataset, get_dataset, list_all_datasets, take_split
+from audiossl.tables import inside, read_lines, read_table
 from audiossl.manifest import StoreWriter
 from audiossl.standins import write_standin
 
@@ -119,7 +120,7 @@ def test_no_such_folder_and_another_folder(name, tmp_path):
 def test_unknown_split_and_fold(name, roots):
     with pytest.raises(ValueError, match="split='dev': 'train', 'valid' or 'test'"): make(name, roots[name], 'dev')
     n = FOLDS.get(name, 1)
-    for k in (0, n+1, 'x'):
+    for k in (0, n+1, 'x', '2'):
         with pytest.raises(ValueError, match=f'fold={k!r}: 1 to {n} is allowed'): make(name, roots[name], fold=k)
     with pytest.raises(TypeError, match='colour'): make(name, roots[name], colour='red')
     with pytest.raises(ValueError, match="channels='left'"): make(name, roots[name], channels='left')
@@ -169,6 +170,28 @@ def test_faults_of_tables(name, a, b, error, text, copy):
     with pytest.raises(error, match=text) as e: make(name, root, **side)
     assert '\n' not in str(e.value)
 
+@pytest.mark.parametrize('name,data,text', [
+    ('nsynth', b'[]', 'valid/examples.json: not the notes'), ('nsynth', b'{}', 'valid/examples.json: not the notes'), ('nsynth', b'', 'valid/examples.json: damaged'),
+    ('nsynth', b'{"a": 1}', 'valid/examples.json: not the notes'), ('nsynth', b'hello', 'damaged'), ('nsynth', b'{"\xff": {}}', 'damaged'), ('nsynth', b'['*100_000, 'damaged'),
+    ('us8k', b'slice_file_name,fsID,start,end,salience,fold,classID,class\n', 'UrbanSound8K.csv: there is no row below the header'), ('us8k', b'', 'there are none'),
+    ('us8k', b'slice_file_name,fold,class\na.wav,1,siren\nk\xfc.wav,1,siren\n', 'UrbanSound8K.csv: line 3 is not UTF-8; save'),
+    ('spcv2', b'', 'testing_list.txt: it is empty'), ('spcv2', b'\n \n', 'testing_list.txt: it is empty'), ('spcv2', b'yes/\xff.wav\n', 'testing_list.txt: line 1 is not UTF-8'),
+    ('voxceleb1', b'', 'iden_split.txt: it is empty'), ('voxceleb1', b'1 id10001/x/00001.wav\n\xe9\n', 'iden_split.txt: line 2 is not UTF-8')])
+def test_tables_that_are_none(name, data, text, copy):
+    root = copy(name); (root/TABLE[name]).write_bytes(data)
+    with pytest.raises(ValueError, match=text) as e: make(name, root)
+    assert '\n' not in str(e.value) and str(root) in str(e.value)
+
+def test_spcv2_without_a_validation_list(copy):
+    root = copy('spcv2'); (root/'validation_list.txt').write_text('')
+    with pytest.raises(ValueError, match='validation_list.txt: it is empty; unpack the archive again'): make('spcv2', root)
+
+@pytest.mark.parametrize('name', ['audiofolder','audioset','audioset_b','fsd50k','librispeech','desed','dcase','as_strong', *NAMES])
+def test_no_path_at_all(name):
+    assert name in list_all_datasets()
+    for path in (None, 3):
+        with pytest.raises(TypeError, match=f'^data_path={path}: a folder is needed, of the dataset as published or of a store$'): get_dataset(name).creator(path)
+
 def test_spcv2_folders_and_lists(copy):
     root = copy('spcv2')
     (root/'hello').mkdir()
@@ -197,6 +220,10 @@ def test_tables_with_a_mark_and_without_a_header(tmp_path):
     assert read_table(p, ('file','label'))==[dict(file='a.wav', label='x, y')]
     p.write_text('')
     with pytest.raises(ValueError, match='there are none'): read_table(p, ('file',))
+    p.write_text('file\n"'+'x'*200_000+'"\n')
+    with pytest.raises(ValueError, match='t.csv: not a table .field larger'): read_table(p, ('file',))
+    p.write_text('a\r\n\r\nb')
+    assert read_lines(p)==['a','b']
     with pytest.raises(FileNotFoundError): read_table(tmp_path/'no.csv', ())
 
 # ---- a folder of one's own ---------------------------------------------------------------------------------------------------------------
@@ -258,15 +285,39 @@ def test_a_group_stays_together(mine):
     (['file,label,split', 'pets/cat.ogg,a,train', 'pets/dog.ogg,a,'], ValueError, 'some sounds have a split and some have none'),
     (['file,label,fold', 'pets/cat.ogg,a,0'], ValueError, "row 1 has fold '0'"), (['file,label,fold', 'pets/cat.ogg,a,1.5'], ValueError, "row 1 has fold '1.5'"),
     (['file,label,split', 'pets/cat.ogg,,train'], ValueError, 'row 1 has no label'),
-    (['file,label,split', 'pets/cat.ogg,a,train', 'pets/cat.ogg,b,test'], ValueError, 'pets/cat.ogg is listed twice, as sounds 1 and 2'),
+    (['file,label,split', 'pets/cat.ogg,a,train', 'pets/cat.ogg,b,test'], ValueError, 'labels.csv: rows 1 and 2 are both pets/cat.ogg'),
+    (['file,label', 'pets/cat.ogg,a', 'pets/dog.ogg,b', './pets/cat.ogg,a'], ValueError, 'labels.csv: rows 1 and 3 are both pets/cat.ogg'),
+    (['file,label', 'pets//cat.ogg,a', 'pets/./cat.ogg,b'], ValueError, 'rows 1 and 2 are both pets/cat.ogg'), (['file,label', './,a'], ValueError, 'leads out of this folder'),
+    (['file,label,split,fold', 'pets/cat.ogg,a,train,1'], ValueError, 'labels.csv: it has a column split and a column fold; leave one out'),
+    *((['file,label,fold', *(f'pets/{n}.ogg,a,{k}' for n,k in zip(('cat','dog','rooster'), folds))], ValueError, f'labels.csv: {text}') for folds,text in [
+        ((1,3,3), 'it has the folds 1, 3; at least three are needed, numbered from 1 without a gap'), ((1,2,2), 'it has the folds 1, 2; at least three'), ((1,1,1), 'it has the folds 1; at least'),
+        ((2,3,4), 'it has the folds 2, 3, 4; at least'), ((1,2,99999), 'it has the folds 1, 2, 99999; at least'), ((1,2,0), "row 3 has fold '0', whole numbers from 1"), ((-1,2,3), "row 1 has fold '-1'"),
+        ((1,'1e9',3), "row 2 has fold '1e9'"), ((1,10**9,3), "row 2 has fold '1000000000'"), ((1,2,''), "row 3 has fold ''"), ((1,2,'9'*5000), 'row 3 has fold')]),
+    (['file,label,split', 'pets/cat.ogg,a,train', 'pets/dog.ogg,b,test'], ValueError, 'labels.csv: no sound is for valid; each of train, valid, test needs some'),
     (['file,label,split', '../cat.ogg,a,train'], ValueError, 'leads out of this folder'),
-    (['file,label,split', 'pets/fox.ogg,a,train'], FileNotFoundError, 'fox.ogg: listed, but not there .1 of 1'),
+    (['file,label,split', 'pets/fox.ogg,a,train', 'pets/cat.ogg,a,valid', 'pets/dog.ogg,a,test'], FileNotFoundError, 'fox.ogg: listed, but not there .1 of 1'),
     (['file,label', 'pets/cat.ogg,a', 'pets/dog.ogg,b'], ValueError, '2 sounds or groups cannot be split in three'),
-    (['file,label'], FileNotFoundError, 'there is no sound'), (['file,label,split', 'pets/cat.ogg,a'], ValueError, 'row 1 has fewer fields')])
+    (['file,label'], ValueError, 'labels.csv: there is no row below the header'), (['file,label,split', 'pets/cat.ogg,a'], ValueError, 'row 1 has fewer fields')])
 def test_faults_of_a_table_of_ones_own(mine, lines, error, text):
     rows(mine, *lines)
     with pytest.raises(error, match=text) as e: make('audiofolder', mine)
     assert '\n' not in str(e.value)
+
+def test_folders_of_splits_need_each(mine):
+    for p in find_audio(mine): (mine/'train'/p.parent.name).mkdir(parents=True, exist_ok=True); p.rename(mine/'train'/p.parent.name/p.name)
+    with pytest.raises(ValueError, match='mine: no sound is for valid'): make('audiofolder', mine)
+
+def test_how_many_folds_is_asked_of_what_was_read(mine, tmp_path):
+    assert get_dataset('audiofolder').num_folds==0 and get_dataset('audiofolder').folds==[]
+    fill('audiofolder', mine, tmp_path/'store')
+    for place in (mine, tmp_path/'store'):
+        assert {make('audiofolder', place, s, fold=k).num_folds for s in SPLITS for k in range(1, 6)}=={5}
+        with pytest.raises(ValueError, match='^fold=9: 1 to 5 is allowed$'): make('audiofolder', place, fold=9)
+    rows(mine, 'file,label,fold', *(f'pets/{n}.ogg,a,{k}' for k,n in enumerate(('cat','dog','rooster'), 1)))
+    assert make('audiofolder', mine).num_folds==3
+    rows(mine, 'file,label,split', *(f'pets/{n}.ogg,a,{s}' for s,n in zip(SPLITS, ('cat','dog','rooster'))))
+    assert make('audiofolder', mine).num_folds==1
+    with pytest.raises(ValueError, match='^fold=9: 1 to 1 is allowed$'): make('audiofolder', mine, fold=9)
 
 def test_folders_that_are_not_there(mine, tmp_path):
     (tmp_path/'void').mkdir()

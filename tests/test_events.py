@@ -100,6 +100,11 @@ def test_bad_tables(text, what, tmp_path):
     assert 't.tsv' in str(e.value) and '\n' not in str(e.value)
     with pytest.raises(FileNotFoundError, match='no.tsv'): read_events(tmp_path/'no.tsv')
 
+def test_tables_that_are_not_text(tmp_path):
+    for read,head in ((read_events, 'filename\tonset\toffset\tevent_label'), (read_weak, 'filename\tevent_labels')):
+        (tmp_path/'t.tsv').write_bytes(f'{head}\n'.encode()+b'caf\xe9.wav\tDog\n')
+        with pytest.raises(ValueError, match='t.tsv: line 2 is not UTF-8; save the table as UTF-8'): read(tmp_path/'t.tsv')
+
 def test_write_and_read(tmp_path):
     table = read_events(GOLDEN/'ground_truth.tsv')
     write_events(tmp_path/'t.tsv', table)
@@ -111,7 +116,9 @@ def test_write_and_read(tmp_path):
 def home(tmp_path_factory): return write_standin('desed', tmp_path_factory.mktemp('d')/'desed')
 @pytest.fixture(scope='module')
 def strong(tmp_path_factory): return write_standin('as_strong', tmp_path_factory.mktemp('s')/'as_strong')
-def keys(ds): return {ds.about(i)[0] for i in range(len(ds))}
+def keys(ds):
+    assert ds.keys==[ds.about(i)[0] for i in range(len(ds))] and ds.num_folds==1
+    return set(ds.keys)
 
 def test_desed_parts(home):
     train,valid,test = (desed(home, s) for s in ('train','valid','test'))

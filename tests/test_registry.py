@@ -76,7 +76,7 @@ def test_registry_cannot_be_written_to():
 @pytest.mark.parametrize('kw,error,text', [
     (dict(name=''), ValueError, 'not empty'), (dict(creator=3), TypeError, 'not callable'), (dict(num_labels=2.), TypeError, 'whole number'),
     (dict(num_labels=True), TypeError, 'whole number'), (dict(num_labels=-1), ValueError, 'at least 0'),
-    (dict(num_folds=0), ValueError, 'at least 1'),
+    (dict(num_folds=-1), ValueError, 'at least 0'), (dict(num_folds=None), TypeError, 'whole number'),
     (dict(classes=['a']), ValueError, '1 classes, but num_labels=3')])
 def test_contradictions_are_refused(kw, error, text):
     with pytest.raises(error, match=text): DatasetInfo(**{**dict(name='n', creator=toy, multi_label=False, num_labels=3), **kw})
@@ -88,3 +88,19 @@ def test_tables_escape_and_stay_on_one_line():
         assert '<script>' not in text and '<i>' not in text and '<u>' not in text and '<b>' not in text and '&lt;script&gt;' in text
     assert len(str(reg).splitlines())==2 and 'one two' in str(reg) and '1+' in str(reg)
     assert str(Registry())=='no datasets registered yet'
+
+def test_what_is_only_known_when_it_is_read_is_own():
+    reg = Registry(); reg.register('mine', multi_label=False, num_labels=0, num_folds=0)(toy); reg.register('noise', multi_label=False, num_labels=0, kind='audio')(toy)
+    assert [l.split()[2:4] for l in str(reg).splitlines()[1:]]==[['own','own'], ['-','1']]
+    assert '  folds    own' in repr(reg['mine']) and '  labels   own' in repr(reg['mine']) and '  labels   none' in repr(reg['noise']) and reg['mine'].folds==[]
+    assert datasets.get_dataset('audiofolder').num_folds==0
+
+def test_names_of_classes_are_told_apart():
+    card = repr(datasets.get_dataset('audioset'))
+    assert 'Speech; Male speech, man speaking; Female speech, woman speaking;' in card and 'and 487 more' in card
+    assert 'bass, brass, flute' in repr(datasets.get_dataset('nsynth'))
+
+def test_dcase_says_that_it_is_desed():
+    a,b = (datasets.get_dataset(n) for n in ('desed','dcase'))
+    assert b.description=='the same data as desed, under its other name' and a.description!=b.description and a.steps!=b.steps
+    assert (a.size, a.licence, a.classes)==(b.size, b.licence, b.classes) and '14,412 have no labels' in a.size

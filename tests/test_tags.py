@@ -46,6 +46,18 @@ def test_bad_classes(tmp_path):
     p.write_text('index,mid,display_name\n0,/m/1,a\n2,/m/2,b\n')
     with pytest.raises(ValueError, match='not 0 to 1'): read_classes(p)
     with pytest.raises(FileNotFoundError, match='no such table'): read_classes(tmp_path/'no.csv')
+    p.write_text('index,mid,display_name\nx,/m/1,a\n')
+    with pytest.raises(ValueError, match='c.csv: the indices are not 0 to 0'): read_classes(p)
+    p.write_text('index,mid,display_name\n1,/m/2,b\n0,/m/1,a\n')
+    assert list(read_classes(p).items())==[('/m/1','a'), ('/m/2','b')]
+
+def test_tables_that_are_none(tmp_path):
+    p = tmp_path/'t.csv'
+    for text in ('# only\n# comments\n', ''):
+        p.write_text(text)
+        with pytest.raises(ValueError, match='t.csv: there is no row in it'): read_segments(p)
+    p.write_bytes(SEGMENTS.encode()+b'caf\xe9_______, 1.0, 2.0, "/m/1"\n')
+    with pytest.raises(ValueError, match='t.csv: line 5 is not UTF-8; save the table as UTF-8'): read_segments(p)
 
 NAMES = ['{}', '{}_30000', '{}_30', '{}_30.000', '{}_30000_40000', '{}_30.000_40.000', '{}_30_40']
 @pytest.mark.parametrize('form', NAMES)

@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'DESED_CLASSES', 'STRONG_COLUMNS', 'read_events', 'read_weak', 'EventItem', 'EventDataset', 'collate_events',
            'event_dataset', 'desed', 'common_labels', 'keep_common', 'strong_tables', 'as_strong', 'write_events']
 
-# %% ../../nbs/25_events.ipynb #df75d874
+# %% ../../nbs/25_events.ipynb #7947e07c
 import csv, os
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +15,14 @@ import numpy as np, torch, torch.nn.functional as F
 from numpy.random import RandomState
 from torch.utils.data import Dataset
 from .registry import Entry, FileDataset, make_item, register_dataset, take_split
-from .store import is_store
-from .tags import find_segments, from_store, held_out, list_sounds
+from .store import from_store
+from .tags import find_segments, held_out, list_sounds
+from ..tables import open_table
 from ..transforms.frame_labels import ManyHot, crop_events, merge_events
 
-# %% ../../nbs/25_events.ipynb #d016e76a
+# %% ../../nbs/25_events.ipynb #d24a085a
 def _table(path, columns): # the rows of a table with tabs
-    if not Path(path).is_file(): raise FileNotFoundError(f'{path}: no such table; it comes with the dataset')
-    with open(path, encoding='utf-8', newline='') as f:
+    with open_table(path) as f:
         rows = csv.DictReader(f, delimiter='\t')
         if missing := [c for c in columns if c not in (rows.fieldnames or ())]:
             raise ValueError(f'{path}: column {missing[0]!r} is missing; there are {", ".join(rows.fieldnames or ["none"])}')
@@ -61,7 +61,7 @@ class EventItem(NamedTuple):
     frame_s:float       # s, length of a frame of the labels
     key:str             # 'weak/Y0a1b2c3d4e5_30.000_40.000.wav': its part, if there are several, and its name in the tables
 
-# %% ../../nbs/25_events.ipynb #7c3fa04c
+# %% ../../nbs/25_events.ipynb #3e2603ee
 class EventDataset(Dataset):
     "Clips and their events, as items for a model that answers frame by frame."
     def __init__(self,
@@ -76,13 +76,14 @@ class EventDataset(Dataset):
         if crop not in ('start','random'): raise ValueError(f"crop={crop!r}: 'start' or 'random' is allowed")
         self.clips,self.encoder,self.crop,self.missing = clips,encoder,crop,list(missing)
         self.transform,self.target_transform,self.rng = transform,target_transform,np.random.default_rng() if rng is None else rng
-        self.classes,self.multi_label = tuple(clips.classes),True
+        self.classes,self.multi_label,self.num_folds = tuple(clips.classes),True,clips.num_folds
 
     def __len__(self): return len(self.clips)
     def __repr__(self): return f'{type(self).__name__}: {len(self):,} clips, {len(self.classes)} classes, {len(self.missing):,} without a file'
     @property
     def entries(self): "As `FileDataset` has them."; return self.clips.entries
-
+    @property
+    def keys(self): "Names of the items, in order."; return self.clips.keys
     def about(self, i)->tuple: # key, tags, (class, onset, offset) of the whole clip
         "What is known of item `i`; no sound is read."
         e = self.clips.entries[i]
@@ -90,7 +91,7 @@ class EventDataset(Dataset):
 
     def kind(self, key)->int: "Index into `KINDS`, of the clip of this key."; return {'weak':1, 'unlabelled':2}.get(key.split('/')[0], 0)
     @property
-    def kinds(self): "(n,) of all clips."; return np.array([self.kind(k) for k in self.clips.keys], int)
+    def kinds(self): "(n,) of all clips."; return np.array([self.kind(k) for k in self.keys], int)
 
     def __getitem__(self, i):
         (key,tags,events),n = self.about(i), round(self.encoder.audio_len*self.encoder.fs)
@@ -112,14 +113,12 @@ def collate_events(
     return EventItem(x, torch.stack([i.labels for i in items]), torch.stack([i.weak for i in items]),
                      torch.tensor([i.kind for i in items]), torch.tensor([i.seconds for i in items]), items[0].frame_s, [i.key for i in items])
 
-# %% ../../nbs/25_events.ipynb #8fb9e28e
-DESED_CLASSES = ('Alarm_bell_ringing', 'Blender', 'Cat', 'Dishes', 'Dog', 'Electric_shaver_toothbrush', 'Frying', 'Running_water', 'Speech',
-                 'Vacuum_cleaner')
+# %% ../../nbs/25_events.ipynb #bfe5d147
+DESED_CLASSES = tuple('Alarm_bell_ringing Blender Cat Dishes Dog Electric_shaver_toothbrush Frying Running_water Speech Vacuum_cleaner'.split())
 _scenes,_more = 'train/synthetic21_train/soundscapes', 'validation/synthetic21_validation/soundscapes'
 _desed = dict(synthetic=('train', _scenes, _scenes), weak=('train', 'train/weak', 'train/weak'), # part: split, sounds, table
     unlabelled=('train', 'train/unlabel_in_domain', None), synthetic_validation=('valid', _more, _more),
     validation=('test', 'validation/validation', 'validation/validation'))
-
 _usual = 'synthetic', 'weak', 'synthetic_validation', 'validation'
 def _read_part(root, part, keep_empty): # the entries of a part, and the clips without a file
     split,sounds,table = _desed[part]
@@ -140,7 +139,7 @@ def _read_part(root, part, keep_empty): # the entries of a part, and the clips w
         entries = [e if i in kept else replace(e, split='valid') for i,e in enumerate(entries)]
     return [e for e in entries if e.key in here], [e for e in entries if e.key not in here]
 
-# %% ../../nbs/25_events.ipynb #37fac248
+# %% ../../nbs/25_events.ipynb #4b31b493
 def event_dataset(
     clips, # a `FileDataset` or `StoreDataset` whose entries have events
     split:str='train', # 'train': longer clips are cut at random
@@ -153,10 +152,10 @@ def event_dataset(
     "Clips with events as a dataset."
     code = ManyHot(clips.classes, seconds, net_pooling=net_pooling)
     return EventDataset(clips, code, crop or ('random' if split=='train' else 'start'), missing=missing, **kwargs)
-@register_dataset('dcase', multi_label=True, num_labels=10, classes=DESED_CLASSES, kind='events', description='desed under its other name',
-    size='29,658 clips of 10 s, 82 hours', steps='As desed')
-@register_dataset('desed', multi_label=True, num_labels=10, classes=DESED_CLASSES, kind='events', description='sounds of a home, from when to when',
-    licence='CC BY 4.0 (scenes); real clips are from YouTube', homepage='https://project.inria.fr/desed', size='29,658 clips of 10 s, 82 hours',
+_about = dict(multi_label=True, num_labels=10, classes=DESED_CLASSES, kind='events', licence='CC BY 4.0 (scenes); real clips are from YouTube',
+    homepage='https://project.inria.fr/desed', size="29,658 clips of 10 s, 82 hours; of these 14,412 have no labels, and the papers learn from none of them")
+@register_dataset('dcase', description='the same data as desed, under its other name', steps='As for desed; a store of either is read by both', **_about)
+@register_dataset('desed', description='sounds of a home, from when to when', **_about,
     steps='Make it with generate_dcase_task4_2021.py of github.com/DCASE-REPO/DESED_task\naudiossl prepare desed SOURCE STORE')
 def desed(
     data_path, # folder with audio/ and metadata/, or a store
@@ -172,8 +171,8 @@ def desed(
 )->EventDataset:
     "DESED, as DCASE 2021 task 4 used it."
     options.update(transform=transform, target_transform=target_transform)
-    settled = [k for k,given in (('parts', parts!=_usual), ('keep_empty', not keep_empty)) if given]
-    if is_store(data_path): return event_dataset(from_store(data_path, split, valid, settled), split, **options)
+    settled = [k for k,given in (('parts', parts!=_usual), ('keep_empty', not keep_empty), ('channels', channels!='mono')) if given]
+    if (ds := from_store(data_path, ('desed','dcase'), settled, split=split, valid=valid)) is not None: return event_dataset(ds, split, **options)
     if wrong := [p for p in parts if p not in _desed]: raise ValueError(f'parts: {wrong[0]!r} is none of {", ".join(_desed)}')
     of = lambda side: [p for p in parts if _desed[p][0]==side]
     wanted = of('test') if (split,valid)==('valid','test') else of('valid')+[p for p in parts if p=='weak'] if split=='valid' else of(split)
@@ -207,7 +206,7 @@ def strong_tables(
     labels = tuple(given.read_text(encoding='utf-8').split()) if given.is_file() else common_labels(*source.values())
     return labels, {s:{c:merge_events(e) for c,e in keep_common(t, labels).items()} for s,t in source.items()}
 
-# %% ../../nbs/25_events.ipynb #424077be
+# %% ../../nbs/25_events.ipynb #a2258b11
 @register_dataset('as_strong', multi_label=True, num_labels=407, kind='events', description='AudioSet with onset and offset of each event',
     licence='CC BY 4.0 (the tables)', homepage='https://research.google.com/audioset/download_strong.html', size='120,459 clips of 10 s, 335 hours',
     steps='Fetch audioset_train_strong.tsv and audioset_eval_strong.tsv into meta/source/\n'
@@ -224,7 +223,8 @@ def as_strong(
 )->EventDataset:
     "Strongly labelled AudioSet; its classes are machine names."
     options.update(transform=transform, target_transform=target_transform)
-    if is_store(data_path): return event_dataset(from_store(data_path, split, valid), split, **options)
+    settled = ['channels']*(channels!='mono')
+    if (ds := from_store(data_path, ('as_strong',), settled, split=split, valid=valid)) is not None: return event_dataset(ds, split, **options)
     labels,tables = strong_tables(data_path)
     side = 'eval' if split=='test' or (split,valid)==('valid','test') else 'train'
     folder,index,segments = Path(data_path)/'data'/side, {l:i for i,l in enumerate(labels)}, []

@@ -17,15 +17,15 @@ import torch
 from torch.utils.data import Dataset
 from ..audio import SAMPLE_RATE, AudioError, audio_info, load_audio
 
-# %% ../../nbs/20_registry.ipynb #7fcc6332
+# %% ../../nbs/20_registry.ipynb #928000ce
 @dataclass(frozen=True)
 class DatasetInfo:
     "What is known about a dataset before a single file of it is read."
     name:str                    # what it is called everywhere: command line, configs, tables of results
     creator:Callable            # `creator(path, split='train', ...)` gives a torch dataset of `(sound, label)`
     multi_label:bool            # several labels at once (tags, events) or exactly one
-    num_labels:int              # C, number of classes; 0 for a dataset without labels
-    num_folds:int=1             # cross-validation folds, numbered from 1; 1: the dataset has one fixed split
+    num_labels:int              # C, number of classes; 0: none (kind 'audio'), or as many as are found
+    num_folds:int=1             # cross-validation folds, numbered from 1; 1: one fixed split; 0: own, what `creator` gives has its `num_folds`
     classes:tuple|None=None     # (C,) names in the order of the label index; None: not known before reading
     licence:str|None=None       # of the sounds
     homepage:str|None=None      # where the sounds and their description are published
@@ -37,10 +37,9 @@ class DatasetInfo:
     def __post_init__(self):
         if not (isinstance(self.name, str) and self.name.strip()): raise ValueError(f'name={self.name!r}: a dataset needs a name that is not empty')
         if not callable(self.creator): raise TypeError(f'{self.name}: creator={self.creator!r} is not callable')
-        for k,least in (('num_labels',0), ('num_folds',1)):
-            v = getattr(self, k)
+        for k,v in (('num_labels',self.num_labels), ('num_folds',self.num_folds)):
             if isinstance(v, bool) or not isinstance(v, int): raise TypeError(f'{self.name}: {k}={v!r} must be a whole number')
-            if v<least: raise ValueError(f'{self.name}: {k}={v}, at least {least} is allowed')
+            if v<0: raise ValueError(f'{self.name}: {k}={v}, at least 0 is allowed')
         if self.classes is None: return
         object.__setattr__(self, 'classes', tuple(self.classes))
         if len(self.classes)!=self.num_labels: raise ValueError(f'{self.name}: {len(self.classes)} classes, but num_labels={self.num_labels}')
@@ -48,13 +47,14 @@ class DatasetInfo:
     @property
     def creat_fn(self): "The same callable as `creator`, under its older name."; return self.creator
     @property
-    def folds(self): "What `fold=` may be: 1, 2, ..."; return list(range(1, self.num_folds+1))
+    def folds(self): "What `fold=` may be, as far as is known: 1, 2, ..."; return list(range(1, self.num_folds+1))
 
-# %% ../../nbs/20_registry.ipynb #6a428821
+# %% ../../nbs/20_registry.ipynb #ab3de0e4
 def _facts(info): # (label, text) of each fact that is known
-    labels = f'{info.num_labels} ({"several" if info.multi_label else "one"} at once)' if info.num_labels else 'none'
-    rows = [('kind', info.kind), ('labels', labels), ('classes', ', '.join([*map(str, (c:=info.classes or ())[:40]), *[f'and {len(c)-40} more']*(len(c)>40)])),
-            ('folds', f'1 to {info.num_folds}' if info.num_folds>1 else 'one fixed split'),
+    labels = f'{info.num_labels} ({"several" if info.multi_label else "one"} at once)' if info.num_labels else 'none' if info.kind=='audio' else 'own'
+    c = list(map(str, info.classes or ()))
+    rows = [('kind', info.kind), ('labels', labels), ('classes', (', ','; ')[any(',' in o for o in c)].join(c[:40]+[f'and {len(c)-40} more']*(len(c)>40))),
+            ('folds', {0:'own', 1:'one fixed split'}.get(info.num_folds, f'1 to {info.num_folds}')),
             ('size', info.size), ('licence', info.licence), ('homepage', info.homepage), ('about', info.description)]
     rows += [('' if i else 'steps', o) for i,o in enumerate((info.steps or '').strip().splitlines())]
     return [(k,' '.join(str(v).split())) for k,v in rows if v]
@@ -71,7 +71,7 @@ class UnknownDataset(KeyError, RuntimeError):
     "No dataset of that name; the message suggests what may have been meant."
     def __str__(self): return str(self.args[0])
 
-# %% ../../nbs/20_registry.ipynb #6ce1b305
+# %% ../../nbs/20_registry.ipynb #415b39ec
 def _origin(f): # what tells one definition from another: name, module, line
     inner = f.func if isinstance(f, partial) else f
     name = getattr(inner, '__qualname__', None)
@@ -111,13 +111,12 @@ class Registry(Mapping):
 
     def __iter__(self): return iter(self._infos)
     def __len__(self): return len(self._infos)
-    def __contains__(self, name): return name in self._infos
 
-# %% ../../nbs/20_registry.ipynb #f01d7b73
+# %% ../../nbs/20_registry.ipynb #8def6e3e
 _heads = ('name', 'kind', 'labels', 'folds', 'licence', 'about')
 def _row(i):
-    labels = f'{i.num_labels}{"+" if i.multi_label else ""}' if i.num_labels else '-'
-    return tuple(' '.join(str(v).split()) for v in (i.name, i.kind, labels, i.num_folds, i.licence or '-', i.description))
+    labels = f'{i.num_labels}{"+" if i.multi_label else ""}' if i.num_labels else '-' if i.kind=='audio' else 'own'
+    return tuple(' '.join(str(v).split()) for v in (i.name, i.kind, labels, i.num_folds or 'own', i.licence or '-', i.description))
 
 def _text_table(reg):
     if not len(reg): return 'no datasets registered yet'
@@ -190,9 +189,10 @@ class Entry:
     offset:float=0.          # s, where it begins in the file
     duration:float|None=None # s; None: to the end of the file
 
-# %% ../../nbs/20_registry.ipynb #29a8c2ee
+# %% ../../nbs/20_registry.ipynb #e1a3e630
 class FileDataset(Dataset):
     "Entries as a torch dataset of `(sound, label)`; a sound is read when its item is asked for."
+    num_folds = 1 # of the dataset that this is a split of
     def __init__(self,
         entries, # of `Entry`; the order of the items
         classes=(), # (C,) names; () for sounds without labels
@@ -233,18 +233,18 @@ class FileDataset(Dataset):
         x,y = make_item(self.wave(i), self.label(i), self.transform, self.target_transform)
         return (x,y,self.entries[i].key) if self.return_key else (x,y)
 
-# %% ../../nbs/20_registry.ipynb #a91adf1e
+# %% ../../nbs/20_registry.ipynb #2bbdf881
 def take_split(
     entries, # of `Entry`
     split:str, # 'train', 'valid' or 'test'
     fold:int=1, # which fold is the test, 1...num_folds
     num_folds:int=1, # 1: the entries' own `split` counts
     valid:str='own' # 'own': validation sounds of their own; 'test': the test sounds again, and none is kept from training
-)->list: # in the order given
+)->list: # by key, as they are in a store
     "The entries of one split."
     if split not in ('train','valid','test'): raise ValueError(f"split={split!r}: 'train', 'valid' or 'test' is allowed")
     if fold not in range(1, num_folds+1): raise ValueError(f'fold={fold!r}: 1 to {num_folds} is allowed')
     if valid not in ('own','test'): raise ValueError(f"valid={valid!r}: 'own' or 'test' is allowed")
     own = lambda e: e.split if num_folds==1 else {fold:'test', fold%num_folds+1:'valid'}.get(e.fold, 'train')
     names = (split,) if valid=='own' else ('train','valid') if split=='train' else ('test',)
-    return [e for e in entries if own(e) in names]
+    return sorted((e for e in entries if own(e) in names), key=lambda e: (num_folds==1 and names.index(own(e)), e.key))
