@@ -6,6 +6,7 @@ from audiossl.datasets.minisounds import *
 from audiossl.datasets.clips import *
 from audiossl.datasets.tags import *
 from audiossl.datasets.events import *
+from audiossl.datasets.synth import *
 from audiossl.datasets.batches import *
 from audiossl.datasets.prepare import *
 from audiossl.datasets.tarshards import *
