@@ -1,5 +1,6 @@
 "What is read from a prepared store is what is read from the published folders, for tags, events and sounds without labels"
 import shutil
+from pathlib import Path
 import pytest, torch
 from audiossl.audio import example, examples
 from audiossl.datasets.events import EventDataset
@@ -13,7 +14,7 @@ from audiossl.shards import StoreError
 from audiossl.standins import standin_names, write_standin
 from audiossl.transforms.views import EvalView
 
-SPLITS = 'train','valid','test'
+SPLITS,OLD = ('train','valid','test'),Path(__file__).parent/'data/old_lmdb/0.14.1'
 HOLEY = dict(processes=0, on_bad='skip', max_bad=.5) # AudioSet has clips without a file
 @pytest.fixture(scope='module')
 def places(tmp_path_factory): # name of a dataset -> its folder and a store of it, made once
@@ -24,13 +25,14 @@ def places(tmp_path_factory): # name of a dataset -> its folder and a store of i
         if name=='audiofolder':
             for n,label in examples().items(): (root/label).mkdir(parents=True, exist_ok=True); shutil.copy(example(n), root/label/f'{n}.ogg')
         elif name=='webdataset': write_tars(of('nsynth')[1], root)
+        elif name=='lmdb': shutil.copytree(OLD, root)
         else: write_standin({'dcase':'desed'}.get(name, name), root)
         prepare_store(name, root, box/f'{name}_store', **HOLEY)
         made[name] = root,box/f'{name}_store'
         return made[name]
     return of
 
-@pytest.mark.parametrize('name', [*standin_names(), 'dcase', 'audiofolder', 'webdataset'])
+@pytest.mark.parametrize('name', [*standin_names(), 'dcase', 'audiofolder', 'webdataset', 'lmdb'])
 def test_one_order_everywhere(name, places):
     root,store = places(name); make = get_dataset(name).creator
     n,total = make(root).num_folds,0
