@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np, pytest, torch
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, RandomSampler, WeightedRandomSampler
+from audiossl.audio import save_audio
 from audiossl.datasets.events import KINDS
 from audiossl.datasets.registry import get_dataset
 from audiossl.datasets.samplers import CompositeSampler, DistributedSamplerWrapper, EpochLoader, balanced_weights, reseed
@@ -86,7 +87,27 @@ def test_arguments():
     with pytest.raises(ValueError, match='fold=0: minisounds has folds 1 to 5'): DownstreamDataModule(None, 'minisounds', fold=0)
     with pytest.raises(TypeError, match='valdi'): DownstreamDataModule(None, 'minisounds', valdi='test')
     with pytest.raises(KeyError, match='did you mean'): DownstreamDataModule(None, 'minisound')
-    assert DownstreamDataModule(None, 'minisounds_percussion', 64, limit_batch_size=5).batch_size==5
+    dm = DownstreamDataModule(None, 'minisounds_percussion', 64, limit_batch_size=5)
+    assert dm.batch_size==5
+    with pytest.raises(ValueError, match="sampler='balancd': must be 'balanced', a sampler, or None"): DownstreamDataModule(None, 'minisounds', sampler='balancd')
+    with pytest.raises(ValueError, match="split='val': must be one of train, valid, test"): dm.show_batch(split='val')
+    with pytest.raises(ValueError, match='n=0: must be at least 1'): dm.show_batch(0)
+
+def test_folds_of_an_own_folder(tmp_path):
+    rows = [f'{i}.wav,{"ab"[i%2]},{i%3+1}' for i in range(12)]
+    for i in range(12): save_audio(tmp_path/f'{i}.wav', torch.sin(torch.arange(1600)*.01*(i+1)))
+    (tmp_path/'labels.csv').write_text('\n'.join(['file,label,fold', *rows])+'\n')
+    dms = [DownstreamDataModule(tmp_path, 'audiofolder', 4, fold=f) for f in (1,2,3)]
+    tests = [set(dm.dataset_test.keys) for dm in dms]
+    assert all(dm.num_folds==3 and len(dm.dataset_train)==4 for dm in dms) and len(set.union(*tests))==12==sum(map(len, tests))
+    with pytest.raises(ValueError, match='fold=4'): DownstreamDataModule(tmp_path, 'audiofolder', 4, fold=4)
+
+def test_fewer_clips_than_a_batch(tmp_path):
+    write_standin('desed', tmp_path/'desed'); write_standin('as_strong', tmp_path/'as_strong')
+    with pytest.raises(ValueError, match=r'batch_sizes=\(64, 64\): there are \d+ strong clips .* a batch can have 1 to \d+ of them'): FrameDataModule(tmp_path/'desed')
+    with pytest.raises(ValueError, match='a batch can have'): FrameDataModule(tmp_path/'desed', batch_sizes=(0,2))
+    dm = FrameDataModule(tmp_path/'as_strong', 'as_strong', 64)
+    assert sum(len(b.kind) for b in dm.train_dataloader())==len(dm.dataset_train)>0            # one kind: the last batch is smaller, never none
 
 def test_order_follows_seed_and_epoch():
     def order(seed, epoch):

@@ -71,7 +71,7 @@ def collate_padded(
     x = torch.stack([F.pad(x, (0, widest-x.shape[-1])) for x in xs])
     return (x, torch.tensor(lengths)), torch.stack([torch.as_tensor(y) for y in ys]), *map(list, keys)
 
-# %% ../../nbs/40_datamodules.ipynb #69ad6ecd
+# %% ../../nbs/40_datamodules.ipynb #e18db2ff
 class DownstreamDataModule(pl.LightningDataModule):
     "Train, valid and test loaders of a registered dataset."
     def __init__(self,
@@ -80,7 +80,7 @@ class DownstreamDataModule(pl.LightningDataModule):
         batch_size:int=512, # clips in a batch (of one process); the last batch of a pass may be smaller
         transforms=(None,None,None), # for train, valid, test: what is done to a wave (1, N)
         target_transforms=(None,None,None), # for train, valid, test: from (picture, label) to both, see `make_item`
-        fold:int=1, # which fold is tested, for datasets with folds (`num_folds` of its info)
+        fold:int=1, # which fold is tested, for datasets with folds: 1 to `num_folds`
         num_workers:int=0, # processes that load
         collate_fn=None, # list of items -> batch; None: `collate_padded`, for events `collate_events`
         limit_batch_size:int|None=None, # never more clips than this in a batch; None: no limit
@@ -93,15 +93,17 @@ class DownstreamDataModule(pl.LightningDataModule):
         for name,ts in (('transforms',transforms), ('target_transforms',target_transforms)):
             if len(ts)!=3: raise ValueError(f'{name} has {len(ts)} entries: 3 are needed, for train, valid and test')
         self.info = info = get_dataset(dataset_name)
-        if not 1<=fold<=info.num_folds: raise ValueError(f'fold={fold}: {dataset_name} has folds 1 to {info.num_folds}')
-        if info.num_folds>1: options['fold'] = fold
+        if info.num_folds and fold not in range(1, info.num_folds+1): raise ValueError(f'fold={fold!r}: {dataset_name} has folds 1 to {info.num_folds}')
+        if info.num_folds!=1: options['fold'] = fold
         self.batch_size,self.num_workers,self.seed,self.pin_memory = min(batch_size, limit_batch_size or batch_size), num_workers, seed, pin_memory
         self.collate_fn = collate_fn or (collate_events if info.kind=='events' else collate_padded)
         self.dataset_train,self.dataset_val,self.dataset_test = [info.creator(data_path, split=s, transform=t, target_transform=tt, **options)
             for s,t,tt in zip(('train','valid','test'), transforms, target_transforms)]
         self.classes = tuple(getattr(self.dataset_train, 'classes', None) or info.classes or ())
         self.num_labels,self.multi_label = len(self.classes) or info.num_labels, info.multi_label
-        if sampler=='balanced':
+        self.num_folds = getattr(self.dataset_train, 'num_folds', info.num_folds)      # a folder of one's own says it when it is read
+        if isinstance(sampler, str) and sampler!='balanced': raise ValueError(f"sampler={sampler!r}: must be 'balanced', a sampler, or None")
+        if isinstance(sampler, str):
             sampler = WeightedRandomSampler(balanced_weights(item_labels(self.dataset_train), self.num_labels), len(self.dataset_train))
         if sampler is None: sampler = RandomSampler(self.dataset_train)
         self.sampler = sampler if isinstance(sampler, DistributedSampler) else DistributedSamplerWrapper(sampler, seed)
@@ -116,7 +118,7 @@ class DownstreamDataModule(pl.LightningDataModule):
 
 DownStreamDataModule = DownstreamDataModule # another spelling in use
 
-# %% ../../nbs/40_datamodules.ipynb #6b2789e9
+# %% ../../nbs/40_datamodules.ipynb #a8edad5f
 def draw_item(
     item, # of a dataset: (x, label, ...), or an `EventItem`
     classes=(), # (C,) names
@@ -140,7 +142,10 @@ def _show_batch(self,
 ): # matplotlib figure
     "Some clips: what the model will see, and what it should say."
     import matplotlib.pyplot as plt
-    data = dict(train=self.dataset_train, valid=self.dataset_val, test=self.dataset_test)[split]
+    sets = dict(train=self.dataset_train, valid=self.dataset_val, test=self.dataset_test)
+    if split not in sets: raise ValueError(f'split={split!r}: must be one of {", ".join(sets)}')
+    if n<1: raise ValueError(f'n={n}: must be at least 1')
+    data = sets[split]
     which = np.random.default_rng(self.seed).permutation(len(data))[:n]
     high = (1.6,.9) if self.info.kind=='events' else (1.6,)
     rows = len(high)
@@ -169,7 +174,7 @@ class InMemoryDataModule(pl.LightningDataModule):
     def val_dataloader(self): return DataLoader(self.sets[1], self.batch_size)
     def test_dataloader(self): return DataLoader(self.sets[2], self.batch_size)
 
-# %% ../../nbs/40_datamodules.ipynb #dfd8865f
+# %% ../../nbs/40_datamodules.ipynb #331ef63f
 class FrameDataModule(DownstreamDataModule):
     "Loaders of a dataset of events: `EventItem`s, whose first two fields are ((x, lengths), labels (B, C, frames))."
     def __init__(self,
@@ -188,6 +193,10 @@ class FrameDataModule(DownstreamDataModule):
         groups = [np.flatnonzero(kinds==k).tolist() for k in np.unique(kinds)]
         self.batch_sizes = tuple(batch_sizes or [self.batch_size]*len(groups))
         if len(groups)!=len(self.batch_sizes): raise ValueError(f'batch_sizes={batch_sizes}: the training clips are of {len(groups)} kinds')
-        if len(groups)>1: self.sampler = CompositeSampler(groups, self.batch_sizes, seed)
+        self.mixed = len(groups)>1
+        for g,n in zip(groups, self.batch_sizes):
+            if self.mixed and not 0<n<=len(g): raise ValueError(f'batch_sizes={self.batch_sizes}: there are {len(g)} {KINDS[kinds[g[0]]]} clips '
+                f'to train on, so a batch can have 1 to {len(g)} of them; give batch_sizes=')
+        if self.mixed: self.sampler = CompositeSampler(groups, self.batch_sizes, seed)
 
-    def train_dataloader(self): return self._loader(self.dataset_train, self.sampler, batch_size=sum(self.batch_sizes), drop_last=True)
+    def train_dataloader(self): return self._loader(self.dataset_train, self.sampler, batch_size=sum(self.batch_sizes), drop_last=self.mixed)
