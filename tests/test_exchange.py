@@ -104,6 +104,37 @@ def test_names_survive_a_tar(tmp_path):
     assert all(list_tar(t) for t in tars)
     assert sorted(get_dataset('webdataset').creator(tmp_path/'out').keys)==sorted(keys)
 
+def test_the_command(tmp_path, capsys):
+    from audiossl.cli_data import main
+    from audiossl.standins import write_standin
+    def typed(*words):
+        with pytest.raises(SystemExit) as e: main([str(o) for o in words])
+        out = capsys.readouterr()
+        return e.value.code, out.out.splitlines(), out.err.splitlines()
+    store,out = tmp_path/'store',tmp_path/'out'
+    prepare_store('fsd50k', write_standin('fsd50k', tmp_path/'source', clips=3), store, processes=0)
+    code,said,err = typed('export', store, out, '--per-shard', 2)
+    assert code==0 and not err and said[-1].startswith('6 tar files, ') and len(list(out.glob('*.tar')))==6
+    shows = []; write_tars(store, tmp_path/'same', per_shard=2, show=shows.append)
+    assert [r['done'] for r in shows]==list(range(1, len(Store(store))+1)) and shows[-1]['inputs']==len(Store(store))
+    first = {p.name: p.read_bytes() for p in out.iterdir()}
+    assert {p.name: p.read_bytes() for p in (tmp_path/'same').iterdir()}==first
+    for words,why in (((store, out), 'of another export; choose an empty folder'), ((store, store), 'a store; choose an empty folder'), ((tmp_path, tmp_path/'x'), 'no store'),
+                      ((store, tmp_path/'x', '--per-shard', 0), 'per-shard 0: 1 and more'), ((store, store/'manifest.json'), 'cannot be written'), ((store,), 'Missing argument')):
+        code,said,err = typed('export', *words)
+        assert code==1 and len(err)==1 and why in err[0], err
+    assert {p.name: p.read_bytes() for p in out.iterdir()}==first and not (tmp_path/'x').exists()
+    shard = sorted(store.glob('*.arrow'))[-1]; d = bytearray(shard.read_bytes()); d[len(d)//2] ^= 1; shard.write_bytes(d)
+    code,said,err = typed('export', store, tmp_path/'y', '--per-shard', 2)
+    assert code==1 and len(err)==1 and 'is damaged' in err[0] and not list((tmp_path/'y').glob('.*'))
+
+def test_a_damaged_record_is_named_once(tmp_path):
+    raw = bytearray((OLD/'0.14.1/train.lmdb').read_bytes()); (tmp_path/'train.lmdb').write_bytes(raw)
+    db = OldDatabase(tmp_path/'train.lmdb'); _,(at,n) = next(p for p in db.places() if not p[0].startswith(b'__'))
+    raw[at:at+64] = bytes(64); (tmp_path/'train.lmdb').write_bytes(raw)
+    with pytest.raises(OldFormatError) as e: prepare_store('lmdb', tmp_path, tmp_path/'store', processes=0)
+    assert str(e.value).count('train.lmdb')==1
+
 def test_other_readers_take_them(tmp_path):
     prepare_store('webdataset', shards(tmp_path/'shards'), tmp_path/'store', processes=0)
     (train,_) = write_tars(tmp_path/'store', tmp_path/'out')

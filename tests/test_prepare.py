@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np, pytest, soundfile as sf
 from audiossl.audio import data_path
 from audiossl.datasets.prepare import PrepareError, prepare_store, same_sounds
-from audiossl.datasets.registry import Entry, FileDataset, register_dataset
+from audiossl.datasets.registry import Entry, FileDataset, get_dataset, register_dataset
 from audiossl.datasets.store import Store, verify_store
 from audiossl.manifest import read_manifest
 from audiossl.shards import StoreError
+from audiossl.standins import write_standin
 
 ALL = os.environ.get('AUDIOSSL_KILLS')=='all'
 
@@ -190,6 +191,119 @@ def test_a_file_that_changes_while_it_is_read(source, tmp_path):
     report = prepare_store('rows', root, tmp_path/'store', processes=0, on_bad='skip', max_bad=.1, show=grow)
     assert report['reasons']=={'changed':1}
 
+def test_a_dry_run_tells_of_what_it_tried(spoilt, typed, tmp_path):
+    (spoilt/'12.wav').write_bytes((spoilt/'11.wav').read_bytes())                        # nothing that the scan can see
+    report = prepare_store('rows', spoilt, tmp_path/'store', processes=0, dry_run=True)
+    assert report['sample']['tried']==14 and report['sample']['failed']==3 and '02.wav: only' in report['sample']['first']
+    code,out,err = typed('prepare', 'rows', spoilt, tmp_path/'store', '--processes', 0, '--dry-run')
+    assert code==1 and len(err)==1 and 'would stop' in err[0] and '3 of 14 sounds tried cannot be used, the first: ' in out[-1] and '02.wav: only' in out[-1]
+    code,out,err = typed('prepare', 'rows', spoilt, tmp_path/'store', '--processes', 0, '--dry-run', '--on-bad', 'skip', '--max-bad', .5)
+    assert code==2 and not err and '3 of 14 sounds tried' in out[-1] and 'in 2 shards' in out[0]
+    assert not (tmp_path/'store').exists()
+
+@pytest.mark.parametrize('seconds', [.02, .2])
+def test_room_for_short_sounds(tmp_path, seconds):
+    for i in range(200): (tmp_path/'own'/f'{i%2}').mkdir(parents=True, exist_ok=True); sf.write(tmp_path/f'own/{i%2}/{i:03}.wav', tone(i, round(16000*seconds)), 16000)
+    trial = prepare_store('audiofolder', tmp_path/'own', tmp_path/'store', processes=0, dry_run=True)
+    prepare_store('audiofolder', tmp_path/'own', tmp_path/'store', processes=0)
+    took = sum(p.stat().st_size for p in (tmp_path/'store').glob('*.arrow'))/1e6
+    assert took-.05<=trial['needed_mb']<=1.4*took+.05
+
+# --- a finished store, and what became of it since
+
+def small_standin(tmp_path, **kw):
+    root = write_standin('fsd50k', tmp_path/'source', clips=5)
+    said = []
+    def again(**more): said.clear(); return prepare_store('fsd50k', root, tmp_path/'store', processes=0, per_shard=2, say=said.append, **(kw|more))
+    report = again()
+    return root,tmp_path/'store',again,said,contents(tmp_path/'store'),report
+
+def hurt(path, how):
+    d = bytearray(path.read_bytes())
+    if how=='gone': path.unlink()
+    elif how=='cut': path.write_bytes(d[:len(d)//2])
+    elif how=='empty': path.write_bytes(b'')
+    else: d[-9] ^= 255; path.write_bytes(d)                                              # its table of contents
+
+@pytest.mark.parametrize('how', ['gone','cut','empty','torn'])
+def test_a_shard_is_made_again(tmp_path, how):
+    root,store,again,said,good,first = small_standin(tmp_path)
+    shards = sorted(store.glob('*.arrow')); assert len(shards)>3
+    n = sum(e['records'] for e in read_manifest(store)['shards'] if e['file'] in (shards[1].name, shards[2].name))
+    for p in shards[1:3]: hurt(p, how)
+    report = again()
+    assert contents(store)==good and verify_store(store) and not verify_store(store).orphans
+    assert report['written']==n and report['already']==first['written']-n>0 and adds_up(report)
+    assert sum('it is made again' in l for l in said)==2
+    report = again()
+    assert report['written']==0 and 'verify STORE` proves every byte' in said[-1]
+
+def test_a_damaged_sound_is_mended_as_verify_says(tmp_path, typed):
+    root,store,again,said,good,_ = small_standin(tmp_path)
+    shard = sorted(store.glob('*.arrow'))[0]; d = bytearray(good[shard.name]); d[len(d)//2] ^= 1; shard.write_bytes(d)
+    again(); assert 'verify STORE` proves every byte' in said[-1] and contents(store)!=good      # no sound is read again; it says who does
+    code,out,err = typed('verify', store)
+    assert code==1 and f'in {shard.name}. Delete what is faulty and run the prepare command' in err[0]
+    shard.unlink(); again()
+    assert contents(store)==good and verify_store(store)
+
+def test_a_shard_whose_files_changed_is_not_made_again(tmp_path):
+    root,store,again,said,good,_ = small_standin(tmp_path)
+    shard = sorted(store.glob('train-*.arrow'))[0]
+    source = root/Store(store).split('train').record(0)['source']
+    shard.unlink(); sf.write(source, tone(3), 44100)
+    with pytest.raises(PrepareError, match=f'{shard.name} was missing or damaged, and cannot be made again as it was: its files have changed since'): again()
+    assert not shard.exists() and {k:v for k,v in good.items() if k!=shard.name}=={k:v for k,v in contents(store).items() if not k.startswith('journal')}
+
+def test_killed_while_a_shard_is_made_again(tmp_path):
+    root,store,again,said,good,_ = small_standin(tmp_path)
+    for p in list(store.glob('*.arrow'))[:3]: p.unlink()
+    with pytest.raises(KeyboardInterrupt): again(show=stop_at(len(Store(store))-2))
+    report = again()
+    assert contents(store)==good and verify_store(store) and adds_up(report)
+
+def test_what_was_left_out_and_mended_since_is_said(tmp_path, typed):
+    root = write_standin('fsd50k', tmp_path/'source', clips=5)
+    p = sorted((root/'FSD50K.eval_audio').glob('*.wav'))[1]; whole = p.read_bytes(); p.write_bytes(whole[:3000])
+    words = 'prepare', 'fsd50k', root, tmp_path/'store', '--processes', 0, '--on-bad', 'skip', '--max-bad', .5, '--per-shard', 2
+    assert typed(*words)[0]==2
+    good = contents(tmp_path/'store')
+    p.write_bytes(whole)
+    code,out,err = typed(*words)
+    assert code==2 and any('1 sound left out when the store was made, 1 of them changed since; to take in what was mended, prepare into a new folder' in l for l in out)
+    for shard in (tmp_path/'store').glob('*.arrow'): shard.unlink()
+    assert typed(*words)[0]==2 and contents(tmp_path/'store')==good                      # made again as they were, without it
+    report = json.loads((tmp_path/'store/report.json').read_text())
+    assert adds_up(report) and report['skips'][0]['key']==f'eval/{p.stem}'
+
+# --- sounds that the tables name and nobody has
+
+def test_missing_is_counted_in_all_splits(tmp_path, typed):
+    root = write_standin('us8k', tmp_path/'source', clips=2)
+    files = sorted((root/'audio').rglob('*.wav'),key=lambda p: int(p.parent.name[4:])); gone = [files[0], files[3], files[-1]]; [p.unlink() for p in gone]      # of the test, valid and training folds
+    words = 'prepare', 'us8k', root, tmp_path/'store', '--processes', 0
+    code,out,err = typed(*words)
+    assert code==1 and len(err)==1 and 'listed, but not there' in err[0]
+    code,out,err = typed(*words, '--on-bad', 'skip')
+    assert code==1 and f'3 of {len(files)} inputs cannot be used' in err[0]
+    code,out,err = typed(*words, '--on-bad', 'skip', '--max-bad', .5)
+    report = json.loads((tmp_path/'store/report.json').read_text())
+    assert code==2 and '3 skipped: 3 missing' in out[-1] and adds_up(report)
+    assert (report['inputs'],report['written'],report['skipped'],report['missing'])==(len(files), len(files)-3, 3, 3)
+    assert {Path(s['key']).name for s in report['skips']}=={p.name for p in gone} and {s['split'] for s in report['skips']}=={'train','valid','test'}
+    again = prepare_store('us8k', root, tmp_path/'store', processes=0, on_bad='skip', max_bad=.5)
+    assert adds_up(again) and again['inputs']==len(files) and again['already']==len(files)-3
+
+@pytest.mark.parametrize('name', ['audioset','desed'])
+def test_vanished_videos_are_counted(tmp_path, name):
+    "They are usual there, and no fault; but they are in the sum"
+    root = write_standin(name, tmp_path/'source')
+    before = prepare_store(name, root, tmp_path/'before', processes=0, dry_run=True)
+    gone = sorted(p for p in (root/'audio').rglob('*.wav') if 'unlabel' not in str(p))[::9]; [p.unlink() for p in gone]
+    report = prepare_store(name, root, tmp_path/'store', processes=0)
+    assert report['missing']==report['reasons']['missing']==report['skipped']==before['missing']+len(gone)>1 and adds_up(report)
+    assert report['inputs']==before['inputs']==report['written']+report['missing']
+
 # --- folders that hold something else
 
 def test_foreign_folders(source, tmp_path):
@@ -198,7 +312,10 @@ def test_foreign_folders(source, tmp_path):
     assert [p.name for p in store.iterdir()]==['letter.txt']
     prepare_store('rows', source, tmp_path/'a', processes=0); before = contents(tmp_path/'a')
     for other in (dict(per_shard=3), dict(sr=8000), dict(encoding='bytes')):
-        with pytest.raises(StoreError, match='begun with other inputs or settings'): prepare_store('rows', source, tmp_path/'a', processes=0, **other)
+        with pytest.raises(StoreError, match='begun with other inputs or settings') as e: prepare_store('rows', source, tmp_path/'a', processes=0, **other)
+        assert str(e.value).partition('settings, ')[2] in ('per-shard 1000, not 3. Choose another folder', 'sr 16000, not 8000. Choose another folder', "encoding 'int16', not 'bytes'. Choose another folder")
+    fewer = write_rows(tmp_path/'fewer', json.loads((source/'rows.json').read_text())[:13]); [shutil.copy(p, fewer) for p in source.glob('*.wav')]
+    with pytest.raises(StoreError, match='number of sounds 14, not 13'): prepare_store('rows', fewer, tmp_path/'a', processes=0)
     assert contents(tmp_path/'a')==before
     text = (tmp_path/'a/manifest.json').read_text(); (tmp_path/'a/manifest.json').write_text(text.replace('"version": 1', '"version": 2'))
     with pytest.raises(StoreError, match='version 2, version 1 is read here'): prepare_store('rows', source, tmp_path/'a', processes=0)
@@ -206,7 +323,7 @@ def test_foreign_folders(source, tmp_path):
 def test_a_disk_that_is_too_small_is_seen_beforehand(source, tmp_path, monkeypatch):
     usage = shutil._ntuple_diskusage(10**9, 10**9-50_000, 50_000)
     monkeypatch.setattr(shutil, 'disk_usage', lambda p: usage)
-    with pytest.raises(PrepareError, match='about 0 MB are needed, 0 MB are free; make room'): prepare_store('rows', source, tmp_path/'store', processes=0)
+    with pytest.raises(PrepareError, match=r'about 0\.1 MB are needed, 0\.1 MB are free; make room'): prepare_store('rows', source, tmp_path/'store', processes=0)
     assert {p.name for p in (tmp_path/'store').iterdir()}=={'report.json'}
 
 # --- T5 and T6: killed, and out of room
@@ -424,19 +541,40 @@ def test_exit_codes(typed, folder, folder_clean, tmp_path):
     code,out,err = typed('prepare', 'audiofolder', src, tmp_path/'c', '--processes', 0, '--on-bad', 'skip')
     assert code==1 and '1 of 60 inputs cannot be used, --max-bad 0.01 allows 0' in err[0]
     code,out,err = typed('prepare', 'audiofolder', src, tmp_path/'d', '--processes', 0, '--on-bad', 'skip', '--max-bad', '.02', '--dry-run')
-    assert code==2 and 'would write 59 of 60' in out[-1] and not (tmp_path/'d').exists()
+    assert code==2 and 'would write 59 of 60' in out[-2] and 'none of 16 sounds tried cannot be used' in out[-1] and not (tmp_path/'d').exists()
 
 @pytest.mark.parametrize('words,said', [
     (('nothing','.','s'), "no dataset 'nothing'"), (('minisounds',str(data_path()),'s'), 'does not lie in files'), (('minisounds','.','s'), 'no metadata.csv'), (('audiofolder','nowhere','s'), 'nowhere: no such folder'),
     (('audiofolder','.'), 'Missing argument'), (('audiofolder','.','s','--fast'), 'No such option'), (('audiofolder','.','s','--processes','x'), 'Invalid value'),
     (('audiofolder','.','s','--on-bad','ask'), '--on-bad ask: stop or skip is allowed'), (('audiofolder','.','s','--max-bad','2'), '--max-bad 2.0: 0 to 1 is allowed'),
     (('audiofolder','.','s','--processes','-1'), '--processes -1: 0 and more is allowed'), (('audiofolder','.','s','--encoding','mp3'), "encoding='mp3'"),
-    (('audiofolder','.','s','--option','x'), "--option 'x': write it as name=value"), (('audiofolder','.','s','--option','x=1'), "unexpected keyword argument 'x'")])
+    (('audiofolder','.','s','--option','x'), "--option 'x': write it as name=value"), (('audiofolder','.','s','--option','x=1'), "--option x: audiofolder does not take it; it takes fold, valid, channels, missing"),
+    *[(('us8k','.','s','--option',o), f'--option {o.split("=")[0]}: prepare sets it itself') for o in ('split=test','transform=1','return_key=true','data_path=x','name=x','on_bad=skip','show=1','sr=8000','options=1')]])
 def test_mistakes_are_one_line_and_1(typed, folder, tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(folder)
     code,out,err = typed('prepare', *(str(tmp_path/'s') if w=='s' else w for w in words))
     assert code==1 and len(err)==1 and said in err[0], err
     assert not (tmp_path/'s').exists()
+
+@pytest.mark.parametrize('name,option,said', [('desed','x=1','--option x: desed does not take it; it takes valid, parts, keep_empty, channels'), ('librispeech','parts=5','librispeech with parts=5: '),
+    ('audioset','table=1','--option table: audioset does not take it; it takes valid, prefix, on_bad, channels, tables'), ('us8k','missing=none',"'stop' or 'skip' is allowed"), ('desed','seconds=[]','')])
+def test_options_of_datasets(typed, tmp_path, name, option, said):
+    code,out,err = typed('prepare', name, write_standin(name, tmp_path/'source', clips=2), tmp_path/'s', '--option', option)
+    assert code==1 and len(err)==1 and said in err[0], err
+    assert not (tmp_path/'s').exists()
+
+def test_a_store_is_no_source(typed, folder, tmp_path):
+    assert typed('prepare', 'audiofolder', folder, tmp_path/'a', '--processes', 0)[0]==0
+    code,out,err = typed('prepare', 'audiofolder', tmp_path/'a', tmp_path/'b')
+    assert code==1 and len(err)==1 and 'a store already; name the folder that audiofolder was unpacked into' in err[0]
+
+def test_each_word_once(spoilt, typed, tmp_path):
+    "A fault, its remedy, and the option: none of them twice"
+    (spoilt/'12.wav').write_bytes((spoilt/'11.wav').read_bytes())
+    code,out,err = typed('prepare', 'rows', spoilt, tmp_path/'store', '--processes', 0)
+    assert code==1 and err[0].count('leave')==1 and err[0].endswith('leave it out: --on-bad skip does.')
+    write_rows(tmp_path/'one', [dict(key='a', path='a.wav')]); sf.write(tmp_path/'one/a.wav', tone(1), 16000)
+    assert '1 sound in 1 shard, 1 train' in typed('prepare', 'rows', tmp_path/'one', tmp_path/'s', '--processes', 0)[1][0]
 
 def test_verify(typed, folder, tmp_path):
     typed('prepare', 'audiofolder', folder, tmp_path/'store', '--processes', 0)
@@ -446,8 +584,10 @@ def test_verify(typed, folder, tmp_path):
     assert typed('verify', tmp_path/'store', '--clean')[0]==0 and not (tmp_path/'store/.train-00009.arrow.part').exists()
     shard = next((tmp_path/'store').glob('*.arrow')); data = bytearray(shard.read_bytes()); data[len(data)//2] ^= 4; shard.write_bytes(data)
     code,out,err = typed('verify', tmp_path/'store')
-    assert code==1 and len(err)==1 and shard.name in err[0]
-    assert typed('verify', tmp_path)[0]==1
+    assert code==1 and len(err)==1 and shard.name in err[0] and 'run the prepare command' in err[0]
+    assert sum('is damaged' in l for l in out+err)==1                                     # each fault once
+    code,out,err = typed('verify', tmp_path)
+    assert code==1 and len(out+err)==1
 
 def test_hostile_names_on_the_screen(hostile, tmp_path):
     "In a process of its own, with a screen that knows ASCII only"

@@ -101,7 +101,7 @@ class OldDatabase:
             if k==key: return place
         raise OldFormatError(f'{self.path}: no record {key!r}')
 
-# %% ../../nbs/76_oldlmdb.ipynb #4757c493
+# %% ../../nbs/76_oldlmdb.ipynb #6dd1574e
 @lru_cache(8)
 def _database(path, process): return OldDatabase(path)                     # one open file for each process
 def _record(path): return read_pair((db := _database(str(path.parent), os.getpid())).read(db.find(unquote(path.name).encode())))
@@ -129,7 +129,7 @@ def _old_entries(folder, name, multi_label): # entries and number of classes of 
     for key,place in db.places():
         if key in (b'__keys__', b'__len__'): continue
         try: label = read_pair(db.read(place))[1]
-        except OldFormatError as e: raise OldFormatError(f'{path}: record {key!r}: {e}') from None
+        except OldFormatError as e: raise OldFormatError(f'{path}: record {key!r}: {str(e).removeprefix(f"{path}: ")}') from None
         labels = tuple(np.flatnonzero(label>0).tolist()) if multi_label else (int(label.argmax()),)
         entries.append(Entry(key.decode(errors='backslashreplace'), path/quote(key, safe=''), labels)); n = len(label)
     return entries, n

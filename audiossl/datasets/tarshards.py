@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TarError', 'list_tar', 'read_tar', 'load_tar', 'TarSounds', 'webdataset', 'write_tars']
 
-# %% ../../nbs/75_tarshards.ipynb #8b84a25c
+# %% ../../nbs/75_tarshards.ipynb #967e4b0e
 import io, json, os, re, tarfile, tempfile
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from xxhash import xxh3_128_hexdigest
 from ..audio import EXTENSIONS, SAMPLE_RATE, AudioError, load_audio
 from .registry import Entry, FileDataset, register_dataset, take_split
 from .store import Store, StoreDataset, is_store
+from ..shards import disk_faults, write_sealed
 
 # %% ../../nbs/75_tarshards.ipynb #5435f8df
 class TarError(ValueError): "A tar file that is damaged, or holds what a dataset has no use for; one line."
@@ -127,34 +128,47 @@ def webdataset(data_path, split='train', transform=None, target_transform=None, 
     entries = [Entry(key, path, tuple(index[l] for l in k['labels']), tuple((index[l],a,b) for l,a,b in k.get('events', ())), s, k.get('fold', 0)) for s,path,key,k in samples]
     return TarSounds(take_split(entries, split, valid=valid), classes, multi_label, transform=transform, target_transform=target_transform, return_key=return_key)
 
-# %% ../../nbs/75_tarshards.ipynb #2442e2d6
+# %% ../../nbs/75_tarshards.ipynb #e19eb1dd
 def _inside(key): # the key as a name in a tar: nothing after the first dot belongs to it
     name = quote(key, safe='/').replace('.', '%2E')
     return name if _name(name)==name and max(map(len, name.split('/')))<250 else xxh3_128_hexdigest(key.encode())
 
+def _write_tar(path, view, numbers, step): # some records of a view; there whole or not at all
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        with disk_faults(path):
+            with open(part, 'wb') as f:
+                with tarfile.open(fileobj=f, mode='w', format=tarfile.PAX_FORMAT) as tar:
+                    for i in numbers:
+                        r,name = view.record(i),lambda l: view.store.classes[l]
+                        if r['encoding']=='bytes': data,ext = view.store.raw(view.indices[i]), Path(r['source']).suffix.lower()
+                        else: sf.write(b := io.BytesIO(), view.wave(i), r['sr'], 'PCM_16', format='FLAC'); data,ext = b.getvalue(),'.flac'
+                        known = dict(key=r['key'], labels=[name(l) for l in r['labels']], events=[[name(e['label']), e['onset'], e['offset']] for e in r['events']], fold=r['fold'])
+                        for e,d in ((ext, data), ('.json', json.dumps(known).encode())):
+                            t = tarfile.TarInfo(_inside(r['key'])+e); t.size = len(d); tar.addfile(t, io.BytesIO(d))
+                        step()
+                f.flush(); os.fsync(f.fileno())
+            os.replace(part, path)
+    finally: part.unlink(missing_ok=True)
+
 def write_tars(
     store:str|Path, # folder of a store
     folder:str|Path, # to write; made if missing
-    per_shard:int=1000 # sounds to a tar file
+    per_shard:int=1000, # sounds to a tar file
+    show=lambda row: None # takes dict(done, new, inputs, skipped) after each sound
 )->list[Path]: # the tar files
     "The sounds of a store as tar shards, the same bytes each time; a tar file is there whole or not at all."
-    store,folder,out = Store(store),Path(folder),[]
-    folder.mkdir(parents=True, exist_ok=True)
-    m,name = store.meta,lambda i: store.classes[i]
-    (folder/'dataset.json').write_text(json.dumps(dict(name=m['name'], classes=list(store.classes), multi_label=m['multi_label'])), encoding='utf-8')
-    for split in store.splits:
-        view = store.split(split)
-        for n in range(0, len(view), per_shard):
-            out.append(path := folder/f'{split}-{n//per_shard:06}.tar')
-            part = path.with_name(f'.{path.name}.part')
-            with open(part, 'wb') as f, tarfile.open(fileobj=f, mode='w', format=tarfile.PAX_FORMAT) as tar:
-                for i in range(n, min(n+per_shard, len(view))):
-                    r = view.record(i)
-                    if r['encoding']=='bytes': data,ext = store.raw(view.indices[i]), Path(r['source']).suffix.lower()
-                    else: sf.write(b := io.BytesIO(), view.wave(i), r['sr'], 'PCM_16', format='FLAC'); data,ext = b.getvalue(),'.flac'
-                    known = dict(key=r['key'], labels=[name(l) for l in r['labels']], events=[[name(e['label']), e['onset'], e['offset']] for e in r['events']], fold=r['fold'])
-                    for e,d in ((ext, data), ('.json', json.dumps(known).encode())):
-                        t = tarfile.TarInfo(_inside(r['key'])+e); t.size = len(d); tar.addfile(t, io.BytesIO(d))
-            with open(part, 'rb') as f: os.fsync(f.fileno())
-            os.replace(part, path)
-    return out
+    if per_shard<1: raise TarError(f'per-shard {per_shard}: 1 and more is allowed')
+    store,folder,n = Store(store),Path(folder),0
+    parts = {folder/f'{s}-{k//per_shard:06}.tar': (view, range(k, min(k+per_shard, len(view)))) for s in store.splits for view in (store.split(s),) for k in range(0, len(view), per_shard)}
+    if is_store(folder): raise TarError(f'{folder}: a store; choose an empty folder')
+    about = json.dumps(dict(name=store.name, classes=list(store.classes), multi_label=store.multi_label)).encode()
+    with disk_faults(folder/'dataset.json'): folder.mkdir(parents=True, exist_ok=True)
+    other = next((p for p in sorted(folder.glob('*.tar')) if p not in parts), None)
+    if not other and (p := folder/'dataset.json').exists() and p.read_bytes()!=about: other = p
+    if other: raise TarError(f'{other}: of another export; choose an empty folder, for old and new shards would be read as one dataset')
+    write_sealed(folder/'dataset.json', about)
+    def step(): nonlocal n; n += 1; show(dict(done=n, new=n, inputs=len(store), skipped=0))
+    for path,(view,numbers) in parts.items(): _write_tar(path, view, numbers, step)
+    return list(parts)
+webdataset.write = write_tars # the way out, for who finds the dataset by its name
