@@ -71,7 +71,7 @@ def collate_padded(
     x = torch.stack([F.pad(x, (0, widest-x.shape[-1])) for x in xs])
     return (x, torch.tensor(lengths)), torch.stack([torch.as_tensor(y) for y in ys]), *map(list, keys)
 
-# %% ../../nbs/40_datamodules.ipynb #e18db2ff
+# %% ../../nbs/40_datamodules.ipynb #dfa0ab85
 class DownstreamDataModule(pl.LightningDataModule):
     "Train, valid and test loaders of a registered dataset."
     def __init__(self,
@@ -100,7 +100,7 @@ class DownstreamDataModule(pl.LightningDataModule):
         self.dataset_train,self.dataset_val,self.dataset_test = [info.creator(data_path, split=s, transform=t, target_transform=tt, **options)
             for s,t,tt in zip(('train','valid','test'), transforms, target_transforms)]
         self.classes = tuple(getattr(self.dataset_train, 'classes', None) or info.classes or ())
-        self.num_labels,self.multi_label = len(self.classes) or info.num_labels, info.multi_label
+        self.num_labels,self.multi_label = len(self.classes) or info.num_labels, getattr(self.dataset_train, 'multi_label', info.multi_label)
         self.num_folds = getattr(self.dataset_train, 'num_folds', info.num_folds)      # a folder of one's own says it when it is read
         if isinstance(sampler, str) and sampler!='balanced': raise ValueError(f"sampler={sampler!r}: must be 'balanced', a sampler, or None")
         if isinstance(sampler, str):
@@ -174,7 +174,7 @@ class InMemoryDataModule(pl.LightningDataModule):
     def val_dataloader(self): return DataLoader(self.sets[1], self.batch_size)
     def test_dataloader(self): return DataLoader(self.sets[2], self.batch_size)
 
-# %% ../../nbs/40_datamodules.ipynb #331ef63f
+# %% ../../nbs/40_datamodules.ipynb #c7dfb2c7
 class FrameDataModule(DownstreamDataModule):
     "Loaders of a dataset of events: `EventItem`s, whose first two fields are ((x, lengths), labels (B, C, frames))."
     def __init__(self,
@@ -193,10 +193,9 @@ class FrameDataModule(DownstreamDataModule):
         groups = [np.flatnonzero(kinds==k).tolist() for k in np.unique(kinds)]
         self.batch_sizes = tuple(batch_sizes or [self.batch_size]*len(groups))
         if len(groups)!=len(self.batch_sizes): raise ValueError(f'batch_sizes={batch_sizes}: the training clips are of {len(groups)} kinds')
-        self.mixed = len(groups)>1
         for g,n in zip(groups, self.batch_sizes):
-            if self.mixed and not 0<n<=len(g): raise ValueError(f'batch_sizes={self.batch_sizes}: there are {len(g)} {KINDS[kinds[g[0]]]} clips '
+            if not 0<n<=len(g): raise ValueError(f'batch_sizes={self.batch_sizes}: there are {len(g)} {KINDS[kinds[g[0]]]} clips '
                 f'to train on, so a batch can have 1 to {len(g)} of them; give batch_sizes=')
-        if self.mixed: self.sampler = CompositeSampler(groups, self.batch_sizes, seed)
+        if len(groups)>1: self.sampler = CompositeSampler(groups, self.batch_sizes, seed)
 
-    def train_dataloader(self): return self._loader(self.dataset_train, self.sampler, batch_size=sum(self.batch_sizes), drop_last=self.mixed)
+    def train_dataloader(self): return self._loader(self.dataset_train, self.sampler, batch_size=sum(self.batch_sizes), drop_last=True)
