@@ -130,9 +130,11 @@ def test_the_command(tmp_path, capsys):
 
 def test_a_damaged_record_is_named_once(tmp_path):
     raw = bytearray((OLD/'0.14.1/train.lmdb').read_bytes()); (tmp_path/'train.lmdb').write_bytes(raw)
-    db = OldDatabase(tmp_path/'train.lmdb'); _,(at,n) = next(p for p in db.places() if not p[0].startswith(b'__'))
-    raw[at:at+64] = bytes(64); (tmp_path/'train.lmdb').write_bytes(raw)
-    with pytest.raises(OldFormatError) as e: prepare_store('lmdb', tmp_path, tmp_path/'store', processes=0)
+    db = OldDatabase(tmp_path/'train.lmdb'); key,(place,_) = next(o for o in db.places() if not o[0].startswith(b'__'))
+    at = place-len(key)-8; assert raw[at+8:place]==key                                  # the value lies beside its key
+    raw[at:at+4] = b'\xff\xff\xff\x0f'                                                 # and would be longer than the file
+    (tmp_path/'train.lmdb').write_bytes(raw)
+    with pytest.raises(OldFormatError, match='record .* it ends after') as e: prepare_store('lmdb', tmp_path, tmp_path/'store', processes=0)
     assert str(e.value).count('train.lmdb')==1
 
 def test_other_readers_take_them(tmp_path):
