@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['drums', 'strokes', 'knocks', 'calls', 'chirps', 'wander', 'machines', 'winds', 'textures']
 
-# %% ../../nbs/18_everyday.ipynb #6f5fc028
+# %% ../../nbs/18_everyday.ipynb #d0872aaa
 import math
 import numpy as np, torch
 from torch import Tensor
 from .instruments import Score, melody, ring, timbres, tones
-from ..oscillators import HOP, Stage, bin_hz, bumps, glide, oscillate, partials, shaped_noise, wave_tables
+from ..oscillators import HOP, Stage, bin_hz, bumps, glide, noise_grains, oscillate, partials, shaped_noise, wave_tables
 
 # %% ../../nbs/18_everyday.ipynb #026b255f
 _drums = np.array([ # ranges: skin Hz, fall of pitch in octaves, skin's decay s, skin dB; noise Hz, half width octaves, decay s, dB; metal dB
@@ -63,7 +63,7 @@ def drums(s:Stage # what to fill
     s.lay(clip, onset, length, render)
     return s.to_peak()
 
-# %% ../../nbs/18_everyday.ipynb #2734dfa4
+# %% ../../nbs/18_everyday.ipynb #08569a0a
 def strokes(s:Stage # what to fill
 )->Score: # `midi` is the pitch of the thing that is hit
     "When things are hit: like a clock, in pairs like steps, like a bouncing ball, at random, or once."
@@ -78,7 +78,7 @@ def strokes(s:Stage # what to fill
     keep = onset<s.seconds; keep[:,0] = True
     i,j = np.nonzero(keep)
     loud = rng.normal(0, 1, len(i))*rng.choice([1,4], n)[i]-(kind[i,0]==1)*(j%2)*rng.uniform(0, 9, n)[i]-(kind[i,0]==2)*(j%24)*.8
-    return Score(i, onset[i,j], np.full(len(i), .8), rng.uniform(28, 100, n)[i]+rng.normal(0, .3, len(i)), loud, i+n*(j%2)*(rng.random(n)<.4)[i])
+    return Score(i, onset[i,j], np.full(len(i), 1.), rng.uniform(28, 100, n)[i]+rng.normal(0, .3, len(i)), loud, i+n*(j%2)*(rng.random(n)<.4)[i])
 
 def knocks(s:Stage # what to fill
 )->Tensor: # (n, N), peak 1
@@ -89,8 +89,8 @@ def knocks(s:Stage # what to fill
     def partial(e, hz):
         v = voice[e]
         return hz[:,None]*ratio[v]*(1+.02*s.uniform(-1, 1, len(v), 1)), ratio[v]**-tilt[v]*s.log(.2, 2, len(v), K), 6.9/t60[v]*ratio[v]**.5
-    knock = torch.cat([s.log(.05, 8, V, 1), s.log(150, 6500, V, 1), s.log(.002, .06, V, 1)], 1)
-    return ring(s, score, partial, s.log(.0003, .004, V), s.log(.02, .2, V), knock, .8)
+    knock = torch.cat([s.log(.05, 8, V, 1), s.log(150, 6500, V, 1), s.log(.002, .25, V, 1)], 1)
+    return ring(s, score, partial, s.log(.0003, .004, V), s.log(.02, .2, V), knock, 1.2)
 
 # %% ../../nbs/18_everyday.ipynb #c88ee9d9
 def _bend(s, score, sweep, trill):
@@ -121,7 +121,7 @@ def chirps(s:Stage # what to fill
     v.update(breath=v['breath']*.2, attack=s.log(.003, .1, V), rough=v['rough']*.5)
     return tones(s, score, v, _bend(s, score, 26., 6.))
 
-# %% ../../nbs/18_everyday.ipynb #e8b0bc43
+# %% ../../nbs/18_everyday.ipynb #cbc457db
 def wander(s:Stage, # what to fill
     points:int, # C+1, one each 64 samples
     hz:float|Tensor # (n, 1) or a number: about how many turns a second
@@ -145,15 +145,18 @@ def machines(s:Stage # what to fill
     amp = torch.exp(s.tensor(s.rng.normal(0, .7, (n,K)))-s.uniform(.3, 1.7, n, 1)*k.log())*strong
     amp = amp[:,None]*(.3+bumps(f, *body))*(f<.48*s.sr)
     hz,row = base*2**(semis/12), (semis-lo)/(hi-lo+1e-3)*(R-1)
-    hum = oscillate(wave_tables(amp/amp.square().sum(-1, keepdim=True).sqrt(), 1024), hz, row, s.sr)
-    pace = s.tensor(s.rng.choice([.25,.5,1,1], (n,1)))
-    puff = oscillate(wave_tables(torch.ones(n,1,6, device=s.device)/torch.arange(1., 7, device=s.device), 64), hz*pace, None, s.sr).mul_(.5*s.uniform(0, 1, n, 1)).add_(1).clamp_(min=0)
+    amp = amp/amp.square().sum(-1, keepdim=True).sqrt()
+    pace,deep = s.tensor(s.rng.choice([.25,.5,1,1], (n,1))), .5*s.uniform(0, 1, n, 1)
+    pulse = wave_tables(torch.ones(1,1,6, device=s.device)/torch.arange(1., 7, device=s.device), 64)
     air = bumps(bin_hz(s.sr, s.device)[None], s.log(200, 6000, n, 2), s.log(.3, 2, n, 2), s.log(.02, 1.5, n, 2))[:,None]
-    load = glide(1+.5*wander(s, C+1, s.log(.1, 3, n, 1)))
-    s.waves += ((hum+shaped_noise(air, L, s.rng)*puff)*load)[:,:s.n_samples]
+    load = 1+.5*wander(s, C+1, s.log(.1, 3, n, 1))
+    for o in s.parts():
+        puff = oscillate(pulse.expand(len(hz[o]),-1,-1), hz[o]*pace[o], None, s.sr).mul_(deep[o]).add_(1).clamp_(min=0)
+        y = oscillate(wave_tables(amp[o], 1024), hz[o], row[o], s.sr)+shaped_noise(air[o], L, s.rng)*puff
+        s.waves[o] += (y*glide(load[o]))[:,:s.n_samples]
     return s.to_peak()
 
-# %% ../../nbs/18_everyday.ipynb #043a7cea
+# %% ../../nbs/18_everyday.ipynb #c35673c3
 def winds(s:Stage # what to fill
 )->Tensor: # (n, N), peak 1
     "wind, waves, breath, hiss: noise whose colour wanders and whose loudness swells"
@@ -164,17 +167,17 @@ def winds(s:Stage # what to fill
     t = torch.arange(C+1, device=s.device)*(HOP/s.sr)
     beat = torch.sin(2*math.pi*(s.log(.2, 25, n, 1)*t+s.uniform(0, 1, n, 1)))
     loud = loud+s.uniform(0, 22, n, 1)*s.some(.4, n, 1)*(beat*s.log(1, 6, n, 1)).tanh()
-    f,shape = bin_hz(s.sr, s.device), 0
-    for i in range(2):
-        centre = s.log(80, 7000, n, 1)*2**(s.uniform(0, 1.5, n, 1)*s.some(.7, n, 1)*curve(s.log(.1, 3, n, 1))[:,::4])
-        wide = s.log(.06, 2.5, n, 1).expand(-1, T+1)
-        gain = (s.log(.05, 1, n, 1) if i else s.tensor(1.))*10**(.3*curve(s.log(.2, 3, n, 1))[:,::4])
-        shape = shape+bumps(f, centre[...,None], wide[...,None], gain[...,None])
+    f = bin_hz(s.sr, s.device)
+    centre = [s.log(80, 7000, n, 1)*2**(s.uniform(0, 1.5, n, 1)*s.some(.7, n, 1)*curve(s.log(.1, 3, n, 1))[:,::4]) for _ in range(2)]
+    wide,gain = s.log(.06, 2.5, n, 1, 2).expand(-1,T+1,-1), [10**(.3*curve(s.log(.2, 3, n, 1))[:,::4]) for _ in range(2)]
+    centre,gain = (torch.stack(o, -1) for o in (centre, [gain[0], gain[1]*s.log(.05, 1, n, 1)]))
     floor = s.log(1e-3, .3, n, 1)*(f.clamp(min=30)/1000)**-s.uniform(0, 1.5, n, 1)
-    s.waves += (shaped_noise(shape+floor[:,None], L, s.rng)*10**(glide(loud)/20))[:,:s.n_samples]
+    for o in s.parts():
+        shape = bumps(f, centre[o], wide[o], gain[o]).add_(floor[o,None])
+        s.waves[o] += (shaped_noise(shape, L, s.rng)*glide(10**(loud[o]/20)))[:,:s.n_samples]
     return s.to_peak()
 
-# %% ../../nbs/18_everyday.ipynb #9ffcfd0a
+# %% ../../nbs/18_everyday.ipynb #64c2f4b0
 def textures(s:Stage # what to fill
 )->Tensor: # (n, N), peak 1
     "rain, crackle, bubbles, gravel: crowds of very short grains"
@@ -192,8 +195,8 @@ def textures(s:Stage # what to fill
     rise = rise*s.some(.5, n, 1)[torch.from_numpy(clip).to(s.device)]
     t = torch.arange(G, device=s.device)/s.sr
     ring = torch.sin(2*math.pi*hz*t*(1+rise*t))
-    bank = shaped_noise(bumps(bin_hz(s.sr, s.device)[None], hz, per(.3, 1.5, .1), 1+0*hz)[:,None], G, rng)
-    grain = ((tonal*ring+(1-tonal)*bank)*torch.exp(-t/dies)*(t*s.sr/4).clamp(max=1)*loud).clamp_(-8, 8)
+    tick = noise_grains(bumps(bin_hz(s.sr, s.device)[None], hz, per(.3, 1.5, .1), 1+0*hz), rng)
+    grain = ((tonal*ring+(1-tonal)*tick)*torch.exp(-t/dies)*(t*s.sr/4).clamp(max=1)*((G/s.sr-t)*200).clamp(max=1)*loud).clamp_(-8, 8)
     flat = torch.zeros(n, s.n_samples+G, device=s.device)
     where = torch.from_numpy(clip*(s.n_samples+G)+begin).to(s.device)[:,None]+torch.arange(G, device=s.device)
     flat.view(-1).index_add_(0, where.flatten(), grain.flatten())

@@ -62,7 +62,7 @@ def melody(s:Stage, # what to fill
             for q in range(4) for o in [tones>q]]
     return Score(*(np.concatenate(c) for c in zip(*rows)))
 
-# %% ../../nbs/17_instruments.ipynb #8e56583d
+# %% ../../nbs/17_instruments.ipynb #e61330d2
 def timbres(s:Stage, # what to fill
     n:int, # V, how many
     tilt:tuple=(.4,2.6), # slope of the harmonics, from and to: amplitude k^-tilt
@@ -83,8 +83,8 @@ def tones(s:Stage, # what to fill
 )->Tensor: # (n, N), peak 1
     "Play the notes of a score with timbres that have harmonics."
     hz,length,loud,voice = (s.tensor(o) for o in (score.hz(), score.length, 10**(score.loud/20), score.voice))
-    turn = s.uniform(0, 6.3, 4, len(score)); K = v['rough'].shape[1]
-    k = torch.arange(1, K+1, device=s.device, dtype=torch.float32)
+    turn = s.uniform(0, 6.3, 4, len(score))
+    harmonics = torch.arange(1, v['rough'].shape[1]+1, device=s.device, dtype=torch.float32)
     def render(e, L):
         w = {a:b[voice[e].long()] for a,b in v.items()}
         a = lambda name: w[name][:,None]
@@ -100,8 +100,9 @@ def tones(s:Stage, # what to fill
             pitch = hz[e][:,None]*2**((lo+(hi-lo)*torch.linspace(0, 1, R, device=s.device))/12)
             row = (semis-lo)/(hi-lo+1e-3)*(R-1)
         dark = a('bright')*torch.linspace(1, 0, R, device=s.device) if bend is None else torch.zeros_like(pitch)
+        k = harmonics[:max(1, int(.48*s.sr/float(pitch.min())))]                   # the others lie too high
         f = pitch[...,None]*k
-        amp = torch.exp(-(a('tilt')+dark)[...,None]*k.log()+w['rough'][:,None])*torch.where(k%2>0, 1., a('even'))[:,None]
+        amp = torch.exp(-(a('tilt')+dark)[...,None]*k.log()+w['rough'][:,None,:len(k)])*torch.where(k%2>0, 1., a('even'))[:,None]
         amp = amp*(1+bumps(f, *(w[o][:,None].expand(-1,R,-1) for o in ('centre','octaves','hill'))))*(f<.48*s.sr)
         amp = amp/amp.square().sum(-1, keepdim=True).sqrt().clamp(min=1e-6)
         y = oscillate(wave_tables(amp), hz[e][:,None]*2**(semis/12), row, s.sr)
@@ -118,14 +119,14 @@ def sustained(s:Stage # what to fill
     "blown, bowed and sung notes: harmonics, a body, vibrato, breath"
     return tones(s, melody(s, 33, 98, (.15,2.)), timbres(s, 2*s.n))
 
-# %% ../../nbs/17_instruments.ipynb #fafb0231
+# %% ../../nbs/17_instruments.ipynb #39bacc52
 def ring(s:Stage, # what to fill
     score:Score, # the notes
     partial, # function (index (k,) of notes, hz (k,)) -> frequency, amplitude, decay in 1/s, each (k, K)
     attack:Tensor, # (V,) s
     release:Tensor, # (V,) s, after the note was let go
     knock:Tensor, # (V, 3) loudness, frequency in Hz and time constant in s of the noise of the stroke
-    longest:float=6. # s, a note's longest sound
+    longest=8. # s, a note's longest sound; or (E,), of each note
 )->Tensor: # (n, N), peak 1
     "Play the notes of a score with partials that die away."
     hz,length,loud = (s.tensor(o) for o in (score.hz(), score.length, 10**(score.loud/20)))
@@ -136,14 +137,14 @@ def ring(s:Stage, # what to fill
         y = partials(f, amp, decay, L, s.tensor(s.rng.random(f.shape)), s.sr)
         hit,at,dies = knock[voice[e]].T[...,None]
         t = torch.arange(L, device=s.device)/s.sr
-        n = min(L, 4096)
+        n = min(L, 256*(1+int(float(dies.max())*6*s.sr)//256))
         y[:,:n] += shaped_noise(bumps(bin_hz(s.sr, s.device)[None], at, at*0+.7, hit)[:,None], n, s.rng)*torch.exp(-t[:n]/dies)
         never = torch.ones_like(length[e])
         return y*envelope(L, attack[voice[e]], never, never, length[e], release[voice[e]], s.sr)*loud[e][:,None]
     s.lay(score.clip, score.onset, np.minimum(score.length+release.cpu().numpy()[score.voice], longest), render)
     return s.to_peak()
 
-# %% ../../nbs/17_instruments.ipynb #b5430250
+# %% ../../nbs/17_instruments.ipynb #6964d9ad
 def plucked(s:Stage # what to fill
 )->Tensor: # (n, N), peak 1
     "strings plucked or struck: partials that die the sooner the higher, stiffness, pairs that beat"
@@ -160,9 +161,10 @@ def plucked(s:Stage # what to fill
         decay = 6.9/t60[v]*((hz/200)**power[v]+steep[v]*(f/2000)**1.5)
         return torch.cat([f, f*(1+off[v])], 1), torch.cat([amp, .7*amp], 1), torch.cat([decay, decay*1.2], 1)
     knock = torch.cat([s.log(.003, .5, V, 1)*s.some(.7, V, 1), s.log(300, 5000, V, 1), s.log(.002, .02, V, 1)], 1)
-    return ring(s, score, partial, s.log(.0005, .01, V), s.log(.02, .6, V), knock)
+    heard = 1.2*t60[voice,0]*(s.tensor(score.hz())/200)**-power[voice,0]           # -72 dB
+    return ring(s, score, partial, s.log(.0005, .01, V), s.log(.02, .6, V), knock, heard.clamp(.1, 6).cpu().numpy())
 
-# %% ../../nbs/17_instruments.ipynb #e2079fee
+# %% ../../nbs/17_instruments.ipynb #d339fee9
 def struck(s:Stage # what to fill
 )->Tensor: # (n, N), peak 1
     "bells, bars, plates, bottles: decaying partials that are no multiples of one pitch"
@@ -179,7 +181,8 @@ def struck(s:Stage # what to fill
         spot = torch.cos(s.uniform(0, 3.1, len(v), 1)*.3*ratio[v]).abs()+.1         # where it was hit
         return hz*ratio[v], spot*rough[v]*ratio[v]**-tilt[v], 6.9/t60[v]*(hz/400)**power[v]*ratio[v]**steep[v]
     knock = torch.cat([s.log(.01, 1.5, V, 1)*s.some(.8, V, 1), s.log(300, 6000, V, 1), s.log(.001, .02, V, 1)], 1)
-    return ring(s, score, partial, s.log(.0003, .006, V), s.log(.03, 2., V), knock)
+    heard = 1.2*t60[voice,0]*(s.tensor(score.hz())/400)**-power[voice,0]*ratio[voice,0]**-steep[voice,0]
+    return ring(s, score, partial, s.log(.0003, .006, V), s.log(.03, 2., V), knock, heard.clamp(.1, 6).cpu().numpy())
 
 # %% ../../nbs/17_instruments.ipynb #0e82caa3
 def pads(s:Stage # what to fill

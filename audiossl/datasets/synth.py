@@ -55,27 +55,28 @@ def _mouth(s, t): # what a mouth does at times t (T,): a dict of (n, T) arrays
     semis = np.where(u<.5, p[0]+(p[1]-p[0])*2*u, p[1]+(p[2]-p[1])*(2*u-1))-1.5*np.where(tonal, 0, t%3.)
     return dict(F=F, voice=voice, blow=blow, air=((x>=a) & (x<c) & on)*.5, semis=semis, hiss=at(place[...,0]), wide=at(place[...,1]))
 
-# %% ../../nbs/26_synth.ipynb #269974af
+# %% ../../nbs/26_synth.ipynb #aed64030
 def speech(s:Stage # what to fill
 )->Tensor: # (n, N), peak 1
     "babble: syllables of plosives, fricatives, nasals, vowels and glides, with tones and pauses"
-    L,K = -(-s.n_samples//256)*256, 100
+    L = -(-s.n_samples//256)*256
     C = L//HOP
     t = np.arange(C+1)*HOP/s.sr
     mouth = {k:s.tensor(v) for k,v in _mouth(s, t).items()}
-    n,f,k = s.n, bin_hz(s.sr, s.device), torch.arange(1, K+1, device=s.device)
+    n,f = s.n, bin_hz(s.sr, s.device)
     throat,base,tilt,breathy = s.uniform(.85, 1.4, n, 1, 1), s.log(75, 380, n, 1), s.uniform(.5, 1.7, n, 1, 1), s.log(.003, .15, n, 1)*s.some(.6, n, 1)
     more = s.tensor([3500, 4500]).expand(n,C+1,2)*s.log(.93, 1.07, n, 1, 2)
     F,narrow = torch.cat([mouth['F'], more], -1)*throat, s.log(.6, 1.8, n, 1, 1)*s.tensor([70, 90, 130, 200, 250])
     shake = s.uniform(0, .4, n, 1)*torch.sin(2*math.pi*(s.log(3, 7, n, 1)*s.tensor(t)+s.uniform(0, 1, n, 1)))+.15*s.tensor(s.rng.normal(0, 1, (n,C+1)))
     hz = base*2**((mouth['semis']*s.log(.3, 1.5, n, 1)+shake)/12)
     row = torch.arange(C+1, device=s.device).expand(n,-1)/2
-    hissing,many = s.log(.1, 1., n, 1), 2 if s.device.type=='cpu' else n
-    for i in range(0, n, many):
-        o = slice(i, i+many); at = hz[o,::2,None]*k
-        amp = resonances(at, F[o,::2], narrow[o].expand(-1,C//2+1,-1))*k**-tilt[o]*(at<.47*s.sr)
-        amp = amp/(amp.square().sum(-1, keepdim=True)+1e-6)**.4
-        y = oscillate(wave_tables(amp, 256), hz[o], row[o], s.sr)*glide(mouth['voice'][o])
+    hissing = s.log(.1, 1., n, 1)
+    for o in s.parts():
+        k = torch.arange(1, max(2, min(100, int(.47*s.sr/float(hz[o].min())))), device=s.device)
+        at = hz[o,::2,None]*k
+        amp = resonances(at, F[o,::2], narrow[o].expand(-1,C//2+1,-1)).mul_(torch.exp(-tilt[o]*k.log())).mul_(at<.47*s.sr)
+        amp *= (amp.square().sum(-1, keepdim=True)+1e-6)**-.4
+        y = oscillate(wave_tables(amp, 128 if len(k)<48 else 256), hz[o], row[o], s.sr)*glide(mouth['voice'][o])
         turb,air = (mouth['blow']*hissing)[o], (mouth['air']*hissing+breathy*mouth['voice'])[o]
         shape = bumps(f, (mouth['hiss']*throat[...,0])[o,::4,None], mouth['wide'][o,::4,None], torch.ones_like(turb[:,::4,None]))
         y = y+shaped_noise(shape, L, s.rng)*glide(turb)
@@ -106,35 +107,39 @@ def describe(families=None # names, or a mapping name -> weight; None: all
     w = _chosen(families)
     return {k:f'{FAMILIES[k].__doc__} ({v/sum(w.values()):.0%})' for k,v in w.items()}
 
-# %% ../../nbs/26_synth.ipynb #b2526b8f
+# %% ../../nbs/26_synth.ipynb #3fcaae69
 def _layers(s, p, most):
     "Which families in which clip, (n, F) bool: as many as drawn, no family twice"
     count = s.rng.choice(most, s.n, p=np.array([.5,.3,.2])[:most]/sum([.5,.3,.2][:most]))+1
     key = np.log(p+1e-30)+s.rng.gumbel(size=(s.n,len(p)))
     return np.argsort(np.argsort(-key, 1), 1)<np.minimum(count, (p>0).sum())[:,None]
 
-def _gates(s, n, share):
-    "For a share of the clips 1 in a part of the clip and 0 outside, (n, N)"
-    length = np.exp(s.rng.uniform(math.log(.15), 0, n))*s.seconds
-    a = s.rng.uniform(0, 1, n)*(s.seconds-length); free = s.rng.random(n)>=share
-    a,b = (s.tensor(o)[:,None] for o in (np.where(free, -9, a), np.where(free, s.seconds+9, a+length)))
-    t,fade = torch.arange(s.n_samples, device=s.device)/s.sr, 1/s.log(.005, .3, n, 1)
-    return ((t-a)*fade).clamp_(0, 1).mul_(((b-t)*fade).clamp_(0, 1))
+def _gate(s, share):
+    "Silence a share of the clips outside some part of each"
+    some = np.flatnonzero(s.rng.random(s.n)<share); m = len(some)
+    if not m: return
+    length = np.exp(s.rng.uniform(math.log(.15), 0, m))*s.seconds
+    a = s.rng.uniform(0, 1, m)*(s.seconds-length)
+    (a,b),fade = (s.tensor(o)[:,None] for o in (a,a+length)), 1/s.log(.005, .3, m, 1)
+    t = torch.arange(s.n_samples, device=s.device)/s.sr
+    s.waves[torch.from_numpy(some).to(s.device)] *= ((t-a)*fade).clamp_(0, 1).mul_(((b-t)*fade).clamp_(0, 1))
 
 def _finish(s, floor, room, level_db):
     f,n = bin_hz(s.sr, s.device), s.n
-    tilt = s.uniform(-1.5, .5, n, 1)
-    hiss = s.log(3e-5, .05, n, 1)*s.some(floor, n, 1)
-    if bool(hiss.any()):
-        shape = (f.clamp(min=40)/1000)**tilt
-        s.waves += shaped_noise((hiss*shape/shape.square().mean(1, keepdim=True).sqrt())[:,None], -(-s.n_samples//256)*256, s.rng)[:,:s.n_samples]
-    use = s.rng.random(n)<room
-    if use.any():
-        k,i = int(use.sum()), torch.from_numpy(np.flatnonzero(use)).to(s.device)
-        colour = (1+bumps(f, s.log(100, 7000, k, 3), s.log(.3, 2, k, 3), s.uniform(-.8, 2, k, 3))).clamp(min=.05)
-        s.waves[i] = reverberate(s.waves[i], s.log(.08, 1.8, k), s.log(.003, 2, k), s.rng, colour, s.sr)
+    shape = (f.clamp(min=40)/1000)**s.uniform(-1.5, .5, n, 1)
+    shape = shape*(s.log(3e-5, .05, n, 1)*s.some(floor, n, 1)/shape.square().mean(1, keepdim=True).sqrt())
+    use,wet = np.flatnonzero(s.rng.random(n)<room), s.log(.003, 2, n)
+    low,high = (torch.where(s.some(.15, n, 1)>0, a, b) for a,b in ((s.log(80, 600, n, 1), s.tensor(1.)), (s.log(2000, 7000, n, 1), s.tensor(1e6))))
+    colour = (1+bumps(f, s.log(100, 7000, n, 3), s.log(.3, 2, n, 3), s.uniform(-.8, 2, n, 3))).clamp(min=.05)
+    colour = colour*((f/low).clamp(max=1)*(high/f.clamp(min=1)).clamp(max=1)**8)       # telephones, cheap microphones
+    for o in s.parts():
+        if bool(shape[o].any()): s.waves[o] += shaped_noise(shape[o,None], -(-s.n_samples//256)*256, s.rng)[:,:s.n_samples]
+    if len(use):                                            # about four clips share a room, but neither its loudness nor the colour
+        i = torch.from_numpy(use).to(s.device)
+        s.waves[i] = reverberate(s.waves[i], s.log(.08, 1.8, -(-len(use)//4)), wet[i], s.rng, colour[i], s.sr)
     return s.to_peak()*10**(s.uniform(*level_db, n, 1)/20)
 
+# %% ../../nbs/26_synth.ipynb #8ab6f2c4
 def synth_batch(n:int, # clips
     seconds:float=10., # length of a clip
     seed:int=0, # another seed, another endless row of batches
@@ -162,8 +167,8 @@ def synth_batch(n:int, # clips
         FAMILIES[name](part)
         alone = mix[which].sum(1)==1
         gain = np.where(alone, 1, 10**(s.rng.uniform(-24, 0, len(which))/20))
-        gate = _gates(part, len(which), .25)
-        s.waves[torch.from_numpy(which).to(s.device)] += part.waves.mul_(s.tensor(gain)[:,None]).mul_(gate)
+        _gate(part, .25)
+        for i,g,wave in zip(which, gain, part.waves): s.waves[i].add_(wave, alpha=float(g))
     waves = _finish(s, floor, room, level_db)
     return (waves, s.tensor(mix)) if return_families else waves
 
