@@ -148,10 +148,7 @@ def envelope(n_samples:int, # L
     line[:,:short] *= (torch.arange(short, device=attack.device)/sr/a).clamp_(max=1)      # the only part that may be faster than 4 ms
     return line
 
-# %% ../nbs/09_oscillators.ipynb #117276d4
-@lru_cache
-def _smooth_size(n): return min(2**a*3**b*5**c for a in range(6, 24) for b in range(3) for c in range(5) if 2**a*3**b*5**c>=n)
-
+# %% ../nbs/09_oscillators.ipynb #5d7290e2
 def reverberate(waves:Tensor, # (n, N)
     t60:Tensor, # (r,) s, time to fall by 60 dB in each of r rooms, to be shared: wave i is in room i % r
     wet:Tensor, # (n,) energy of the room over that of the direct sound
@@ -165,17 +162,20 @@ def reverberate(waves:Tensor, # (n, N)
     fall = -6.9*torch.arange(M//256+1, device=device)[:,None]*256/sr/t60[:,None,None]*(1+bin_hz(sr, device)/4000)
     tail = shaped_noise(fall.exp_(), M, rng)
     tail[:,:int(.005*sr)] = 0
-    size = _smooth_size(N+M)
-    room = torch.fft.rfft(tail/(tail.square().sum(1, keepdim=True)+1e-9).sqrt(), size)
-    out,many = torch.empty_like(waves), 1 if device.type=='cpu' else n
+    B,A = 2**math.ceil(math.log2(M+512)), 256               # the wave in pieces of B, each with room for A samples before it and a tail behind
+    room = torch.fft.rfft(tail/(tail.square().sum(1, keepdim=True)+1e-9).sqrt(), 2*B)
+    pieces,out,many = -(-(N+A)//B), torch.empty_like(waves), 1 if device.type=='cpu' else n
     for i in range(0, n, many):
         o = slice(i, i+many)
         gain = room[torch.arange(n, device=device)[o]%len(room)]*wet[o,None].sqrt()+1
         if colour is not None: gain = gain*F.interpolate(colour[o,None], gain.shape[1], mode='linear', align_corners=True)[:,0]
-        out[o] = torch.fft.irfft(torch.fft.rfft(waves[o], size).mul_(gain), size)[:,:N]
+        x = F.pad(F.pad(waves[o], (0, pieces*B-N)).view(-1, pieces, B), (A, B-A))
+        y = torch.fft.irfft(torch.fft.rfft(x).mul_(gain[:,None]))
+        y[:,1:,:B] += y[:,:-1,B:]
+        out[o] = y[...,:B].flatten(1)[:,A:A+N]
     return out
 
-# %% ../nbs/09_oscillators.ipynb #4732b069
+# %% ../nbs/09_oscillators.ipynb #26148058
 class Stage:
     "Empty clips, and the one source of randomness to fill them with."
     def __init__(self, n:int, # clips
@@ -224,5 +224,4 @@ class Stage:
     def to_peak(self, peak:float=1. # of each clip that is not silent
     )->Tensor: # (n, N)
         "The waves, scaled to one peak."
-        low,high = torch.aminmax(self.waves, dim=1, keepdim=True)
-        return self.waves.mul_(peak/torch.maximum(high, -low).clamp(min=1e-6))
+        return self.waves.mul_(peak/self.waves.abs().amax(1, keepdim=True).clamp(min=1e-6))

@@ -2,7 +2,7 @@
 import numpy as np, pytest, torch
 from torch.utils.data import DataLoader
 from audiossl.datasets.synth import FAMILIES, FAMILY_WEIGHTS, SynthScenes, describe, synth_batch
-from audiossl.oscillators import Stage, envelope, glide, oscillate, partials, reverberate, shaped_noise, wave_tables
+from audiossl.oscillators import Stage, bin_hz, bumps, oscillate, partials, reverberate, wave_tables
 
 @pytest.mark.parametrize('name', FAMILIES)
 @pytest.mark.parametrize('n,N', [(1,16000), (3,40123), (2,700), (1,1)])
@@ -93,3 +93,13 @@ def test_room_against_convolution():
     x = torch.zeros(2, 4000); x[0,0] = x[1,3000] = 1
     y = reverberate(x, torch.tensor([.1,.1]), torch.tensor([.5,.5]), np.random.default_rng(0))
     assert y[1,:2999].abs().max()<1e-5 and y[0,:2000].square().sum()>1.3
+
+def test_room_of_a_long_wave_has_no_seams():
+    "A wave of several pieces, in a room and through a filter: the same as one long convolution"
+    g = torch.Generator().manual_seed(0); x = torch.randn(1, 50000, generator=g)
+    colour = 1+bumps(bin_hz(), torch.tensor([[300.,2000]]), torch.tensor([[.4,1]]), torch.tensor([[2.,-.5]]))
+    impulse = torch.zeros(1, 50000); impulse[0,20000] = 1
+    room = lambda w: reverberate(w, torch.tensor([.3]), torch.tensor([1.]), np.random.default_rng(3), colour)[0].double()
+    h,n = room(impulse), 131072
+    plain = torch.fft.irfft(torch.fft.rfft(x[0].double(), n)*torch.fft.rfft(h, n), n)[20000:70000]
+    assert (room(x)-plain).abs().max()<1e-3*plain.abs().max()   

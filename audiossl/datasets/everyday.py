@@ -12,7 +12,7 @@ from torch import Tensor
 from .instruments import Score, melody, ring, timbres, tones
 from ..oscillators import HOP, Stage, bin_hz, bumps, glide, noise_grains, oscillate, partials, shaped_noise, wave_tables
 
-# %% ../../nbs/18_everyday.ipynb #026b255f
+# %% ../../nbs/18_everyday.ipynb #aeb0da71
 _drums = np.array([ # ranges: skin Hz, fall of pitch in octaves, skin's decay s, skin dB; noise Hz, half width octaves, decay s, dB; metal dB
     [(40,90), (.3,2.), (.08,.5), (0,0), (1500,5000), (.5,1.5), (.002,.02), (-40,-12), (-90,-80)],      # kick
     [(140,300), (.1,.6), (.03,.15), (-12,0), (1500,6000), (.7,2.), (.04,.25), (-8,4), (-90,-60)],      # snare
@@ -54,7 +54,10 @@ def drums(s:Stage # what to fill
         k = voice_[e]; t = torch.arange(L, device=s.device)/s.sr
         f,fall,dies,skin,_,_,rattle,noise,ring = v[k].T[...,None]
         turns = f*(t+fall*.05*(1-torch.exp(-t/.05)))*(1+.02*loud[e].log())
-        y = skin*torch.exp(-t/dies)*sum(mix[k,i:i+1]*torch.sin(2*math.pi*mode[i]*turns)*(torch.exp(-t*i/dies) if i else 1) for i in range(4))
+        dying = skin*torch.exp(-t/dies)
+        y = dying*torch.sin(2*math.pi*turns)
+        n = min(L, 4096)                                    # the higher modes are short
+        for i in (1,2,3): y[:,:n] += (dying[:,:n]*mix[k,i:i+1])*torch.sin(2*math.pi*mode[i]*turns[:,:n])*torch.exp(-t[:n]*max(i, 2)/dies)
         air = bumps(bin_hz(s.sr, s.device)[None], v[k,4:5], v[k,5:6], 1+0*noise)[:,None]
         y = y+.5*noise*shaped_noise(air, L, s.rng)*torch.exp(-t/rattle)
         if bool((ring>.001).any()):

@@ -55,7 +55,7 @@ def _mouth(s, t): # what a mouth does at times t (T,): a dict of (n, T) arrays
     semis = np.where(u<.5, p[0]+(p[1]-p[0])*2*u, p[1]+(p[2]-p[1])*(2*u-1))-1.5*np.where(tonal, 0, t%3.)
     return dict(F=F, voice=voice, blow=blow, air=((x>=a) & (x<c) & on)*.5, semis=semis, hiss=at(place[...,0]), wide=at(place[...,1]))
 
-# %% ../../nbs/26_synth.ipynb #aed64030
+# %% ../../nbs/26_synth.ipynb #0349cfed
 def speech(s:Stage # what to fill
 )->Tensor: # (n, N), peak 1
     "babble: syllables of plosives, fricatives, nasals, vowels and glides, with tones and pauses"
@@ -64,9 +64,9 @@ def speech(s:Stage # what to fill
     t = np.arange(C+1)*HOP/s.sr
     mouth = {k:s.tensor(v) for k,v in _mouth(s, t).items()}
     n,f = s.n, bin_hz(s.sr, s.device)
-    throat,base,tilt,breathy = s.uniform(.85, 1.4, n, 1, 1), s.log(75, 380, n, 1), s.uniform(.5, 1.7, n, 1, 1), s.log(.003, .15, n, 1)*s.some(.6, n, 1)
-    more = s.tensor([3500, 4500]).expand(n,C+1,2)*s.log(.93, 1.07, n, 1, 2)
-    F,narrow = torch.cat([mouth['F'], more], -1)*throat, s.log(.6, 1.8, n, 1, 1)*s.tensor([70, 90, 130, 200, 250])
+    throat,base,tilt,breathy = s.uniform(.85, 1.4, n, 1, 1), s.log(75, 380, n, 1), s.uniform(.2, 1.4, n, 1, 1), s.log(.003, .15, n, 1)*s.some(.6, n, 1)
+    more = s.tensor([3500, 4500, 5500, 6600]).expand(n,C+1,4)*s.log(.93, 1.07, n, 1, 4)
+    F,narrow = torch.cat([mouth['F'], more], -1)*throat, s.log(.6, 1.8, n, 1, 1)*s.tensor([70, 90, 130, 200, 250, 350, 450])
     shake = s.uniform(0, .4, n, 1)*torch.sin(2*math.pi*(s.log(3, 7, n, 1)*s.tensor(t)+s.uniform(0, 1, n, 1)))+.15*s.tensor(s.rng.normal(0, 1, (n,C+1)))
     hz = base*2**((mouth['semis']*s.log(.3, 1.5, n, 1)+shake)/12)
     row = torch.arange(C+1, device=s.device).expand(n,-1)/2
