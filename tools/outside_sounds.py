@@ -1,0 +1,120 @@
+"""Judge an encoder on real sounds from outside the package: fetch Debian packages that are not among the bundled sounds, make tasks of them, probe.
+
+usage: python tools/outside_sounds.py fetch FOLDER
+       python tools/outside_sounds.py evaluate FOLDER --model NAME_OR_CHECKPOINT [--seeds 3] [--twins 3] [--out results.json]
+
+`fetch` needs `apt-get` and `dpkg-deb` (no root) and writes some 650 MB to FOLDER, which stays outside the repository, with versions and licences in sources.json.
+`evaluate` probes (linear, kNN) the encoder, its twins with random weights and log-mel statistics on every task of `audiossl.downstream.outside`.
+A model's name (`atst_frame_tiny`) means the weights that come with the package; anything else is a checkpoint, or a folder of `save_pretrained`.
+With --untrained, the name of a model and no weights: random weights and log-mel statistics alone.
+"""
+import argparse, datetime, hashlib, json, platform, re, shlex, shutil, subprocess, sys, time
+from pathlib import Path
+
+def stop(line): sys.exit(f'outside_sounds: {line}')
+
+def call(*args, cwd=None):
+    "What a command printed; its last line of complaint is ours"
+    r = subprocess.run([str(a) for a in args], cwd=cwd, capture_output=True, text=True)
+    if r.returncode: stop(f'{shlex.join(map(str, args))} failed: {(r.stderr.strip() or r.stdout.strip() or "no message").splitlines()[-1]}')
+    return r.stdout
+
+def licences(text):
+    "Names of the licences in a Debian copyright file, without those of the packaging alone"
+    found = []
+    for part in re.split(r'\n\s*\n', text):
+        files,names = re.search(r'^Files:(.*(?:\n .*)*)', part, re.M),re.findall(r'^License:[ \t]*(\S.*)$', part, re.M)
+        if files and files[1].split()[:1]!=['debian/*']: found += names
+    if not found and 'GNU General Public License' in text: # an old file in free words
+        found = ['GPL-2+' if 'any later version' in text else 'GPL']+['with an exception for compositions']*('special exception' in text)
+    return list(dict.fromkeys(o.strip() for o in found)) or ['see the copyright file']
+
+def fetch(folder):
+    from audiossl.datasets.minisounds import metadata
+    from audiossl.downstream.outside import SOURCES
+    if used := {r['package'].split()[0] for r in metadata()}&SOURCES.keys(): stop(f'{", ".join(sorted(used))}: among the bundled sounds, so trained on')
+    if lost := [c for c in ('apt-get', 'dpkg-deb') if not shutil.which(c)]: stop(f'{" and ".join(lost)} not found; fetching needs a Debian system, or unpack {", ".join(SOURCES)} into {folder}/PACKAGE by hand')
+    debs = folder/'debs'
+    try: debs.mkdir(parents=True, exist_ok=True)
+    except OSError as e: stop(f'{folder}: {e.strerror}; a folder that can be written is needed')
+    about = {}
+    for p,at in SOURCES.items():
+        if not (have := sorted(debs.glob(f'{p}_*.deb'))):
+            call('apt-get', 'download', p, cwd=debs)
+            if not (have := sorted(debs.glob(f'{p}_*.deb'))): stop(f'apt-get download {p} left no {p}_*.deb in {debs}')
+        deb = have[-1]
+        part = folder/f'.{p}.part'; shutil.rmtree(part, ignore_errors=True)
+        call('dpkg-deb', '-x', deb, part)
+        if not (part/at).is_dir(): stop(f'{deb.name}: no {at} in it; another version of the package?')
+        shutil.rmtree(folder/p, ignore_errors=True); part.rename(folder/p)
+        text = folder/p/'usr/share/doc'/p/'copyright'
+        version,site = (call('dpkg-deb', '-f', deb, f).strip() for f in ('Version', 'Homepage'))
+        about[p] = dict(version=version, homepage=site, sha256=hashlib.sha256(deb.read_bytes()).hexdigest(), copyright=f'{p}/usr/share/doc/{p}/copyright',
+                        licences=licences(text.read_text(encoding='utf-8', errors='replace')) if text.is_file() else ['no copyright file in the package'])
+        print(f'{p} {version}: {"; ".join(about[p]["licences"])}')
+    (folder/'sources.json').write_text(json.dumps(about, indent=1)+'\n')
+    print(f'{len(about)} packages in {folder}; the copyright files name authors and terms of each file')
+
+def encoders(name, twins, untrained):
+    "(the encoder, its twins with random weights)"
+    import torch
+    from audiossl.checkpoint import CheckpointError, create_model, list_models, load_model
+    if untrained and name not in list_models(): stop(f'--untrained --model {name}: needs a name; there are {", ".join(list_models())}')
+    try: model = create_model(name, pretrained=not untrained) if name in list_models() else load_model(name)
+    except (CheckpointError, OSError, ValueError) as e: stop(e)
+    made = []
+    for k in range(twins):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(k+1)
+            made.append(type(model)(**model.config).eval())
+    return model.eval(), made
+
+def evaluate(a):
+    import numpy as np, torch
+    from audiossl.downstream.outside import outside_tasks
+    from audiossl.downstream.probe import logmel_statistics
+    from audiossl.downstream.suite import difference, judge, score, score_table, task_features, verdict
+    from audiossl.methods.atstframe.embedding import embed_clips
+    start,(model,twins) = time.time(),encoders(a.model, a.twins, a.untrained)
+    try: tasks = outside_tasks(a.folder)
+    except (OSError, ValueError) as e: stop(e)
+    for p in tasks.missing: print(f'missing: {p} (its tasks are not judged; `fetch` brings it)')
+    for t in tasks: print(f'{t}; left out: '+(', '.join(f'{n} ({k})' for k,n in t.left_out.items()) or 'none'))
+    see = lambda m: task_features(lambda ws: embed_clips(m, ws), tasks)
+    reps = {} if a.untrained else {'model': see(model)}
+    reps |= {'random': [see(m) for m in twins], 'log-mel': task_features(logmel_statistics, tasks)}
+    res = judge(reps, tasks, a.seeds, step=lambda what: print(what, file=sys.stderr))
+    names,about = [t.name for t in tasks],a.folder/'sources.json'
+    out = dict(model=a.model, untrained=a.untrained, seeds=a.seeds, twins=a.twins, missing=list(tasks.missing), sources=json.loads(about.read_text()) if about.is_file() else 'not fetched by this tool',
+               tasks={t.name: dict(source=t.source, asks=t.description, clips=len(t), classes=list(t.classes), groups=len(set(t.groups)), chance=float(np.bincount(t.labels).max()/len(t)),
+                                   left_out=t.left_out, files=hashlib.sha256('\n'.join(t.files).encode()).hexdigest()[:16]) for t in tasks}, probes={})
+    for p in ('linear', 'kNN'):
+        cols,rows = score_table(res, p)
+        print(f'\n{p:18}'+''.join(f'{c:>16}' for c in cols))
+        for t,*cells in rows: print(f'{t:18}'+''.join(f'{s:9.3f} ± {e:.3f}'.rjust(16) for s,e in cells))
+        pairs = [(x, y) for x,y in (('model', 'random'), ('model', 'log-mel'), ('random', 'log-mel')) if x in reps and y in reps]
+        diff = {f'{x} - {y}': dict(mean=difference(res, x, y, names, p), tasks={n: difference(res, x, y, (n,), p) for n in names}) for x,y in pairs}
+        for k,d in diff.items():
+            far = sum(m>2*e for m,e in d['tasks'].values())
+            print(f'{k}, mean of {len(names)} tasks: {verdict(*d["mean"])}; alone by more than two standard errors on {far}')
+        out['probes'][p] = dict(scores={n: {c: score(res[p,n,c]) for c in cols} for n in names}, differences=diff)
+    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
+    out.update(seconds=round(time.time()-start), date=datetime.date.today().isoformat(), machine=platform.machine(), torch=torch.__version__, commit=commit,
+               command=shlex.join(['python', 'tools/outside_sounds.py', *sys.argv[1:]]))
+    if a.out: a.out.write_text(json.dumps(out, indent=1)+'\n')
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    todo = ap.add_subparsers(dest='do', required=True)
+    f = todo.add_parser('fetch', help='download and unpack the packages'); f.add_argument('folder', type=Path)
+    e = todo.add_parser('evaluate', help='probe an encoder on the tasks'); e.add_argument('folder', type=Path)
+    e.add_argument('--model', required=True, help="a model's name, a checkpoint or a folder")
+    e.add_argument('--untrained', action='store_true', help='no weights: only the random twins of the named model, and log-mel statistics')
+    e.add_argument('--seeds', type=int, default=3, help='of each probe'); e.add_argument('--twins', type=int, default=3, help='random networks')
+    e.add_argument('--out', type=Path, help='results as JSON')
+    a = ap.parse_args()
+    if a.do=='evaluate' and (a.seeds<1 or a.twins<1): stop(f'--seeds {a.seeds} --twins {a.twins}: both are 1 or more')
+    if a.do=='evaluate' and a.out and not a.out.absolute().parent.is_dir(): stop(f'--out {a.out}: no such folder')
+    fetch(a.folder.absolute()) if a.do=='fetch' else evaluate(a)
+
+if __name__=='__main__': main()
