@@ -2,6 +2,7 @@
 import json, os, struct, subprocess, sys
 import numpy as np, pytest, soundfile as sf, torch
 from audiossl.audio import AudioError
+from audiossl.checkpoint import create_model, save_pretrained
 from audiossl.datasets.minisounds import metadata, read_clip
 from audiossl.downstream.outside import COPY, MOST, SOURCES, drum_kind, likeness, outside_tasks, read_patch
 from support import ROOT
@@ -159,13 +160,20 @@ def test_licences():
     assert outside_sounds.licences('no word')==['see the copyright file']
 
 def test_evaluate(drums, tmp_path):
-    r = tool('evaluate', drums, '--model', 'atst_frame_tiny', '--untrained', '--seeds', 1, '--twins', 1, '--out', tmp_path/'r.json')
-    assert r.returncode==0, r.stderr
-    out = json.loads((tmp_path/'r.json').read_text())
-    assert 'missing: freepats' in r.stdout and out['missing'][0]=='freepats' and out['tasks']['outside_drums']['clips']==34
-    for p in ('linear', 'kNN'):
-        s = out['probes'][p]['scores']['outside_drums']
-        assert s.keys()=={'random', 'log-mel'} and all(0<=m<=1 and e>=0 for m,e in s.values()) and list(out['probes'][p]['differences'])==['random - log-mel']
+    "Weights in a folder, then none at all: the same random twins, the next look"
+    save_pretrained(create_model('atst_frame_tiny'), tmp_path/'m')
+    looks = []
+    for args,reps in ((('--model', tmp_path/'m'), {'model', 'random', 'log-mel'}), (('--model', 'atst_frame_tiny', '--untrained'), {'random', 'log-mel'})):
+        r = tool('evaluate', drums, *args, '--seeds', 1, '--twins', 2, '--out', tmp_path/'r.json')
+        assert r.returncode==0, r.stderr
+        out = json.loads((tmp_path/'r.json').read_text()); looks.append(out)
+        assert 'missing: freepats' in r.stdout and out['missing'][0]=='freepats' and out['tasks']['outside_drums']['clips']==34
+        for p in ('linear', 'kNN'):
+            s = out['probes'][p]['scores']['outside_drums']
+            assert s.keys()==reps and all(0<=m<=1 and e>=0 for m,e in s.values())
+            assert set(out['probes'][p]['differences'])=={f'{x} - {y}' for x,y in (('model', 'random'), ('model', 'log-mel'), ('random', 'log-mel')) if x in reps}
+    assert [o['look'] for o in looks]==[1, 2] and len((drums/'looks.jsonl').read_text().splitlines())==2
+    assert len({str(o['probes']['linear']['scores']['outside_drums']['random']) for o in looks})==1
 
 @pytest.mark.parametrize('args,fault', [(('none', '--model', 'atst_frame_tiny', '--untrained'), 'no package in it'), (('none', '--model', 'atst_frame_huge', '--untrained'), 'there are'),
     (('none', '--model', 'no/file.ckpt'), 'no/file'), (('none', '--model', 'atst_frame_tiny', '--seeds', 0), '--seeds 0'), (('none', '--model', 'x', '--out', 'lost/r.json'), 'no such folder')])

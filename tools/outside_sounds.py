@@ -5,6 +5,7 @@ usage: python tools/outside_sounds.py fetch FOLDER
 
 `fetch` needs `apt-get` and `dpkg-deb` (no root) and writes some 650 MB to FOLDER, which stays outside the repository, with versions and licences in sources.json.
 `evaluate` probes (linear, kNN) the encoder, its twins with random weights and log-mel statistics on every task of `audiossl.downstream.outside`.
+Each evaluation is a look at the test sounds: it is noted in FOLDER/looks.jsonl, and the results say which look they are.
 A model's name (`atst_frame_tiny`) means the weights that come with the package; anything else is a checkpoint, or a folder of `save_pretrained`.
 With --untrained, the name of a model and no weights: random weights and log-mel statistics alone.
 """
@@ -40,10 +41,12 @@ def fetch(folder):
     about = {}
     for p,at in SOURCES.items():
         if not (have := sorted(debs.glob(f'{p}_*.deb'))):
-            call('apt-get', 'download', p, cwd=debs)
-            if not (have := sorted(debs.glob(f'{p}_*.deb'))): stop(f'apt-get download {p} left no {p}_*.deb in {debs}')
-        deb = have[-1]
-        part = folder/f'.{p}.part'; shutil.rmtree(part, ignore_errors=True)
+            (half := debs/'.half').mkdir(exist_ok=True)         # a download that breaks off must not look like a package
+            call('apt-get', 'download', p, cwd=half)
+            for o in half.glob(f'{p}_*.deb'): o.rename(debs/o.name)
+            if not (have := sorted(debs.glob(f'{p}_*.deb'))): stop(f'apt-get download {p} left no {p}_*.deb')
+        deb,part = have[-1],folder/f'.{p}.part'
+        shutil.rmtree(part, ignore_errors=True)
         call('dpkg-deb', '-x', deb, part)
         if not (part/at).is_dir(): stop(f'{deb.name}: no {at} in it; another version of the package?')
         shutil.rmtree(folder/p, ignore_errors=True); part.rename(folder/p)
@@ -80,12 +83,17 @@ def evaluate(a):
     except (OSError, ValueError) as e: stop(e)
     for p in tasks.missing: print(f'missing: {p} (its tasks are not judged; `fetch` brings it)')
     for t in tasks: print(f'{t}; left out: '+(', '.join(f'{n} ({k})' for k,n in t.left_out.items()) or 'none'))
+    log = a.folder/'looks.jsonl'
+    look = 1+len(log.read_text().splitlines()) if log.is_file() else 1
+    try:
+        with log.open('a') as f: f.write(json.dumps(dict(look=look, model=a.model, untrained=a.untrained, date=datetime.date.today().isoformat()))+'\n')
+    except OSError as e: stop(f'{log}: {e.strerror}; looks at the test sounds are noted there')
     see = lambda m: task_features(lambda ws: embed_clips(m, ws), tasks)
     reps = {} if a.untrained else {'model': see(model)}
     reps |= {'random': [see(m) for m in twins], 'log-mel': task_features(logmel_statistics, tasks)}
     res = judge(reps, tasks, a.seeds, step=lambda what: print(what, file=sys.stderr))
     names,about = [t.name for t in tasks],a.folder/'sources.json'
-    out = dict(model=a.model, untrained=a.untrained, seeds=a.seeds, twins=a.twins, missing=list(tasks.missing), sources=json.loads(about.read_text()) if about.is_file() else 'not fetched by this tool',
+    out = dict(model=a.model, untrained=a.untrained, look=look, seeds=a.seeds, twins=a.twins, missing=list(tasks.missing), sources=json.loads(about.read_text()) if about.is_file() else 'not fetched by this tool',
                tasks={t.name: dict(source=t.source, asks=t.description, clips=len(t), classes=list(t.classes), groups=len(set(t.groups)), chance=float(np.bincount(t.labels).max()/len(t)),
                                    left_out=t.left_out, files=hashlib.sha256('\n'.join(t.files).encode()).hexdigest()[:16]) for t in tasks}, probes={})
     for p in ('linear', 'kNN'):
@@ -98,6 +106,7 @@ def evaluate(a):
             far = sum(m>2*e for m,e in d['tasks'].values())
             print(f'{k}, mean of {len(names)} tasks: {verdict(*d["mean"])}; alone by more than two standard errors on {far}')
         out['probes'][p] = dict(scores={n: {c: score(res[p,n,c]) for c in cols} for n in names}, differences=diff)
+    print(f'\nlook {look} at these sounds; after the first, a choice made by them is tuning')
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
     out.update(seconds=round(time.time()-start), date=datetime.date.today().isoformat(), machine=platform.machine(), torch=torch.__version__, commit=commit,
                command=shlex.join(['python', 'tools/outside_sounds.py', *sys.argv[1:]]))

@@ -36,7 +36,7 @@ def drum_kind(name:str # a file's or an instrument's name, such as 'EE_Kick_Low_
     kinds = [k for k,p in _drums.items() if re.search(p, name)]
     return kinds[0] if len(kinds)==1 and not re.search(_unsure, name) else ''
 
-# %% ../../nbs/52_outside.ipynb #8bf5d2f4
+# %% ../../nbs/52_outside.ipynb #5d981d3d
 @dataclass
 class PatchSample:
     "One recorded note of a patch."
@@ -74,7 +74,7 @@ def read_patch(path:str|Path # a GUS patch, `.pat`, below 64 MB
     out = []
     for _ in range(take(63, 'the instrument')[22]):
         for _ in range(take(47, 'a layer')[6]):
-            name,_,n,start,end,sr,_,_,root,_,_,mode = struct.unpack('<7sBIIIHIIIhB18xB', (h := take(96, 'a sample header'))[:56])
+            name,_,n,start,end,sr,_,_,root,_,_,mode = struct.unpack('<7sBIIIHIIIhB18xB', take(96, 'a sample header')[:56])
             wide,unsigned,k = mode&1,mode&2,len(out)+1
             if not (1_000<=sr<=96_000 and 1_000<=root<=20_000_000 and n) or wide and n%2: raise bad(f'sample {k}: {sr} Hz, pitch {root/1000} Hz, {n} bytes')
             x = np.frombuffer(take(n, f'sample {k}'), '<u2' if wide and unsigned else '<i2' if wide else 'u1' if unsigned else 'i1').astype(np.float32)
