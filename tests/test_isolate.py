@@ -77,14 +77,15 @@ def test_handles_and_children_do_not_grow(tmp_path):
     assert [o.reason for _,o in got]==['crash']*12 and handles()==before
 
 SCRIPT = '''
-import sys
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)         # a shell's background jobs begin with it ignored
 from audiossl.isolate import Decoders
 import test_isolate as t
 with Decoders(3, decode=t.decode) as d:
     it = d.imap(t.jobs(Path(sys.argv[1]), '1', *['sleep']*5))
     next(it)
-    while len(d.children)<3: pass
+    while len(d.children)<3: time.sleep(.01)
     print(*(c.p.pid for c in d.children), flush=True)
     for _ in it: pass
 '''

@@ -373,7 +373,8 @@ for line in sys.stdin:
         except BaseException as e: said.update(error=str(e), kind=type(e).__name__)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],)*2)
         if 'most' not in job:
-            with open(job['store']+'.said', 'w') as f: json.dump(dict(said, ops=ops), f)
+            with open(job['store']+'.saying', 'w') as f: json.dump(dict(said, ops=ops), f)
+            os.rename(job['store']+'.saying', job['store']+'.said')                     # a kill may come here too: all of it or none
         else: sys.stdout.write(json.dumps(said)+'\\n'); sys.stdout.flush()
         os._exit(0)
     if 'after' in job: time.sleep(job['after']); os.kill(pid, signal.SIGKILL)

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['change_speed', 'make_scene', 'StepBatches', 'SceneBatches', 'FileClips', 'ClipBatches']
 
-# %% ../../nbs/28_batches.ipynb #c319302a
+# %% ../../nbs/28_batches.ipynb #3c179211
 import math
 from functools import partial
 import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 from ..audio import audio_info, load_audio
+from .synth import synth_batch
 from ..transforms.crop import RandomCrop
 from ..transforms.views import FrameViews
 
@@ -54,7 +55,7 @@ def make_scene(
     if noise_db: out += np.float32(10**(rng.uniform(*noise_db)/20))*rng.standard_normal(n_samples, dtype=np.float32)
     return out
 
-# %% ../../nbs/28_batches.ipynb #51065034
+# %% ../../nbs/28_batches.ipynb #b09b0d7d
 class StepBatches(Dataset):
     "A dataset whose item `step` is one whole batch, a pure function of `(seed, step)`; `waves(step, rng)` is left to those who inherit."
     def __init__(self,
@@ -90,21 +91,23 @@ class SceneBatches(StepBatches):
         speed:tuple|None=None, # speed given to each clip, factors from and to; None: as recorded
         noise_db:tuple|None=None, # white noise under the scene, dB re full scale (RMS), from and to; None: none
         p=None, # (n,) probability of each clip; None: all alike
+        made:float=0., # share of the scenes that is made up by `synth_batch`, 0 to 1; at 1 the pool may be empty
         sr:int=16000 # samples per second
     ):
-        if not len(pool): raise ValueError('pool is empty: at least one clip is needed')
+        if not 0<=made<=1: raise ValueError(f'made={made}: from 0 to 1')
+        if not len(pool) and made<1: raise ValueError('pool is empty: at least one clip is needed')
         if scene_seconds<=0: raise ValueError(f'scene_seconds={scene_seconds}: must be above 0')
         super().__init__(seed, total_steps, batch_size, FrameViews(anchor_len=scene_seconds, sr=sr) if views is None else views)
-        self.pool,self.n_samples = pool, round(scene_seconds*sr)
+        self.pool,self.n_samples,self.n_made,self.sr = pool, round(scene_seconds*sr), round(made*batch_size), sr
         self.scene = scene or partial(make_scene, gap_s=gap_s, gain_db=gain_db, speed=speed, noise_db=noise_db, p=p, sr=sr)
 
     def waves(self, step:int, # which batch
         rng:np.random.Generator|None=None # None: the generator of `(seed, step)`, new
     )->Tensor: # (B, n_samples) float32
-        "The scenes of a batch, to look at or listen to."
-        rng = np.random.default_rng([self.seed, step]) if rng is None else rng
-        scenes = [np.asarray(self.scene(self.pool, self.n_samples, rng), np.float32) for _ in range(self.batch_size)]
-        return torch.from_numpy(np.stack(scenes))
+        "The scenes of a batch, to look at or listen to; the last ones are those made up."
+        rng,k = np.random.default_rng([self.seed, step]) if rng is None else rng, self.n_made
+        scenes = [torch.from_numpy(np.asarray(self.scene(self.pool, self.n_samples, rng), np.float32)) for _ in range(self.batch_size-k)]
+        return torch.stack([*scenes, *(synth_batch(k, self.n_samples/self.sr, self.seed, step, sr=self.sr) if k else ())])
 
 # %% ../../nbs/28_batches.ipynb #811e8f61
 class FileClips:
