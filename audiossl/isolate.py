@@ -147,7 +147,7 @@ def _why(code, seconds): # what an exit code means
     if name=='SIGKILL': return 'memory','its decoder was killed from outside, as happens when memory runs out'
     return 'crash',f'its decoder crashed ({name})'
 
-# %% ../nbs/02_isolate.ipynb #27b193c1
+# %% ../nbs/02_isolate.ipynb #b7465895
 class Decoders:
     "Child processes that decode; a context manager."
     def __init__(self,
@@ -180,20 +180,23 @@ class Decoders:
     def imap(self,
         jobs # of (path, rate in Hz, offset in s, duration in s or None), taken as they are needed
     ): # of (job, `Decoded` or `Fault`), in the order of the jobs
-        "Decode one after another, each child a few jobs ahead."
+        "Decode one after another; each child is 3 files ahead, up to 16 as long as these files hold less than 16 MB together."
         if self.threads is None or self.closed: raise RuntimeError('imap works in the `with` block of its Decoders')
-        ahead = deque()
+        ahead,size = deque(),0
+        def weigh(path):
+            try: return os.stat(path).st_size
+            except (OSError, ValueError): return 0
         try:
             for job in jobs:
-                ahead.append((job, Future()))
-                self.jobs.put((*ahead[-1], json.dumps([os.fspath(job[0]), *job[1:]]).encode()+b'\n'))
-                if len(ahead)>=3*self.n: yield _result(ahead)
+                ahead.append((job, Future(), weigh(job[0]))); size += ahead[-1][2]
+                self.jobs.put((*ahead[-1][:2], json.dumps([os.fspath(job[0]), *job[1:]]).encode()+b'\n'))
+                while len(ahead)>=3*self.n and (len(ahead)>=16*self.n or size>2**24): size -= ahead[0][2]; yield _result(ahead)
             while ahead: yield _result(ahead)
         finally:
-            for _,f in ahead: f.cancel()
+            for _,f,_ in ahead: f.cancel()
 
 def _result(ahead):
-    job,future = ahead.popleft()
+    job,future,_ = ahead.popleft()
     return job,future.result()
 
 # %% ../nbs/02_isolate.ipynb #397e7fca

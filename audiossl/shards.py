@@ -112,7 +112,7 @@ class Shard:
     def wave(self, i, verify=True): "(N,) int16 of record `i`, a copy, for encoding int16."; return self._take(i, verify, True)
     def row(self, i): "All else of record `i`."; return {k: c[i].as_py() for k,c in self.columns.items()}
 
-# %% ../nbs/04_shards.ipynb #71bbc871
+# %% ../nbs/04_shards.ipynb #a8597b66
 class ShardWriter:
     "Takes records and seals them in a file at the end of its `with` block; after an error nothing is left. Then `entry` says what is there."
     def __init__(self,
@@ -122,7 +122,7 @@ class ShardWriter:
     ):
         if encoding not in ENCODINGS: raise ValueError(f"encoding={encoding!r}: 'int16' or 'bytes' is allowed")
         self.path,self.encoding,self.n_classes = Path(path),encoding,n_classes
-        self.rows,self.size,self.keys,self.skips,self.folds,self.file,self.entry = [],0,set(),[],0,None,None
+        self.rows,self.ends,self.sound,self.keys,self.skips,self.folds,self.file,self.entry = [],[0],np.empty(0, np.uint8),set(),[],0,None,None
 
     def add(self,
         key:str, # its name
@@ -149,11 +149,14 @@ class ShardWriter:
             if not 0<=l<self.n_classes: refuse(f'label {l} is outside the {self.n_classes} classes')
         for e in events:
             if not 0<=e['onset']<=e['offset']<np.inf: refuse(f'an event from {e["onset"]} to {e["offset"]} s')
-        data = audio.astype('<i2').tobytes() if self.encoding=='int16' else bytes(audio)
-        self.keys.add(key); self.size += len(data); self.folds = max(self.folds, fold)
-        self.rows.append(dict(key=key, audio=data, encoding=self.encoding, sr=sr, frames=frames, labels=labels, events=events, fold=fold,
+        data = np.ascontiguousarray(audio, '<i2').view(np.uint8) if self.encoding=='int16' else np.frombuffer(audio, np.uint8)
+        a,b = self.ends[-1],self.ends[-1]+len(data)
+        if b>len(self.sound): self.sound = np.concatenate([self.sound[:a], np.empty(b, np.uint8)])   # room for twice as much; used again and again
+        self.sound[a:b] = data
+        self.keys.add(key); self.ends.append(b); self.folds = max(self.folds, fold)
+        self.rows.append(dict(key=key, encoding=self.encoding, sr=sr, frames=frames, labels=labels, events=events, fold=fold,
                               source=source, source_bytes=source_bytes, checksum=xxh3_64_intdigest(data)))
-        if self.size>=2**22 or len(self.rows)==4096: self._flush()
+        if b>=2**22 or len(self.rows)==4096: self._flush()
 
     def skip(self,
         source:str, # path of the file, relative to the dataset
@@ -164,14 +167,16 @@ class ShardWriter:
         "Note an input that is left out."
         self.skips.append(dict(source=source, reason=reason, message=message, bytes=source_bytes))
 
-# %% ../nbs/04_shards.ipynb #f92696d6
+# %% ../nbs/04_shards.ipynb #98dbb9e6
 def _flush(self):
     with disk_faults(self.path):
         if not self.file:
             self.file = open(_part(self.path), 'wb')
             self.out = pa.ipc.new_file(self.file, SCHEMA)
-        self.out.write_batch(pa.RecordBatch.from_pylist(self.rows, SCHEMA))
-    self.rows,self.size = [],0
+        sounds = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.rows), [None, *map(pa.py_buffer, (np.array(self.ends, '<i8'), self.sound[:self.ends[-1]]))])
+        rest = pa.RecordBatch.from_pylist(self.rows, pa.schema([f for f in SCHEMA if f.name!='audio']))
+        self.out.write_batch(pa.RecordBatch.from_arrays([sounds if k=='audio' else rest[k] for k in SCHEMA.names], schema=SCHEMA))
+    self.rows,self.ends = [],[0]
 
 def _exit(self, error, *_):
     try:

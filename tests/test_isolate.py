@@ -64,8 +64,12 @@ def test_order_and_read_ahead(tmp_path):
     with Decoders(3, decode=decode) as d:
         for k,(job,o) in enumerate(d.imap(ask())):
             assert job[0].name==('slow' if (k+1)%5==0 else str(k+1)) and len(o.wave)==(4 if (k+1)%5==0 else k+1)
-            assert len(taken)<=k+1+12
-    assert k==38
+            assert len(taken)<=k+1+3*16
+        assert k==38
+        taken.clear()
+        def heavy():
+            for k,job in enumerate(jobs(tmp_path, *map(str, range(1, 40)))): os.truncate(job[0], 2**22); taken.append(k); yield job
+        for k,_ in enumerate(d.imap(heavy())): assert len(taken)<=k+1+3*3                       # files of 4 MB: three ahead for each child
 
 def test_handles_and_children_do_not_grow(tmp_path):
     def handles(): return len(os.listdir('/proc/self/fd')),threading.active_count()

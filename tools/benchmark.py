@@ -4,7 +4,7 @@ usage: python tools/benchmark.py [--quick] [--only PART] [--out FILE]
 
 About 10 minutes on two idle cores; --quick: a trial of two, with small batches and few rounds. The two sides of a ratio take turns, round after round.
 """
-import argparse, ctypes, datetime, gc, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
+import argparse, ctypes, datetime, gc, json, os, platform, resource, shutil, statistics, subprocess, sys, tempfile, time
 from collections import Counter
 from pathlib import Path
 
@@ -301,15 +301,20 @@ def stores(a, say):
             for f in files: load_audio(f)
             alone = len(files)/(time.perf_counter()-t)
             for k in (1,2):
-                marks, rate = [], lambda: (len(marks)-1)/(marks[-1]-marks[0])           # between the first sound and the last: starting the decoders is left out
-                with Decoders(k) as d:
-                    for _ in d.imap((f, 16_000, 0., None) for f in files): marks.append(time.perf_counter())
-                decoding = rate(); marks.clear()
-                prepare_store('audiofolder', source, folder/f'{kind}{k}', processes=k, max_bad=0, show=lambda r: marks.append(time.perf_counter()))
-                disk = writing(folder/'raw', base, len(files))
-                r = res[f'preparation, {kind}, {k} process'+'es'*(k>1)] = dict(unit='clips/s', rounds=1, fast=dict(best=rate(), median=rate()), decoding_here=alone, decoding_apart=decoding, writing=disk,
-                    share=rate()/min(decoding, disk))
-                say(f'preparation, {kind}, {k} process', r, f"; {r['share']:.0%} of the slower of decoding ({decoding:.0f}) and writing ({disk:.0f}) alone")
+                marks, rates = [], dict(decoding=[], preparing=[], writing=[])
+                def rate(): r = (len(marks)-1)/(marks[-1]-marks[0]); marks.clear(); return r     # between the first sound and the last: starting the decoders is left out
+                for i in range(1 if a.quick else 7):                                              # in turns, as the machine's mood changes
+                    with Decoders(k) as d:
+                        for _ in d.imap((f, 16_000, 0., None) for f in files): marks.append(time.perf_counter())
+                    rates['decoding'].append(rate())
+                    prepare_store('audiofolder', source, folder/f'{kind}{k}{i}', processes=k, max_bad=0, show=lambda r: marks.append(time.perf_counter()))
+                    rates['preparing'].append(rate()); shutil.rmtree(folder/f'{kind}{k}{i}')
+                    rates['writing'].append(writing(folder/'raw', base, len(files)))
+                share = statistics.median(p/min(d,w) for d,p,w in zip(*(rates[o] for o in ('decoding','preparing','writing'))))
+                mid = {o: statistics.median(r) for o,r in rates.items()}
+                r = res[f'preparation, {kind}, {k} process'+'es'*(k>1)] = dict(unit='clips/s', rounds=len(rates['decoding']), fast=dict(best=max(rates['preparing']), median=mid['preparing']),
+                    decoding_here=alone, decoding_apart=mid['decoding'], writing=mid['writing'], share=share)
+                say(f'preparation, {kind}, {k} process', r, f"; {share:.0%} of the slower of decoding ({mid['decoding']:.0f}) and writing ({mid['writing']:.0f}) alone")
     torch.set_num_threads(was)
     return res
 
