@@ -1,0 +1,96 @@
+"""Measure one idea for the recipe of the shipped tiny encoders and add it to `nbs/results/tiny_recipe.json`, from which notebook 82 draws.
+
+usage: python tools/study_tiny.py NAME [--steps N] [--seed S] [entry=value ...]
+e.g.   python tools/study_tiny.py 'slow teacher' --steps 800 ema=.999 made=.5
+
+Trains ATST-Frame, size tiny, with `START` but for the entries given, on the training sounds and made-up ones. Then linear probes on every bundled task, in folds over the
+sounds whose `split` is train or valid: no test sound is read. Features are the mean over tokens of all blocks, and the same with the deviation over tokens beside it.
+"""
+import argparse, ast, datetime, fcntl, json, platform, shlex, subprocess, sys, time
+from dataclasses import replace
+from pathlib import Path
+import numpy as np, torch
+from audiossl.cli import quiet
+from audiossl.datasets.batches import SceneBatches
+from audiossl.datasets.minisounds import pretraining_pool, task, task_names
+from audiossl.downstream.probe import logmel_statistics
+from audiossl.downstream.suite import judge, task_features
+from audiossl.methods.atstframe.embedding import embed_moments
+from audiossl.methods.atstframe.model import FrameATSTLightningModule, heldout_loss
+from audiossl.quickstart import InTurn
+from audiossl.running import Watch, fit
+from audiossl.transforms.views import FrameViews
+
+START = dict(batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0.,       # what is heard
+             mask_type='block', mask_ratio=.65, mask_len=5, aug_tea=False, mix_up=False, freq_wrap=True,                        # see `FrameViews`
+             learning_rate=1e-3, warmup=.1, ema=.99, hidden=512, symmetric=True, drop_path_rate=.1, weight_decay=.04, weight_decay_end=.4, avg_blocks=0,
+             embed_dim=None, depth=None, num_heads=None)                                                                        # None: of size tiny
+VIEWS = 'mask_type','mask_ratio','mask_len','aug_tea','mix_up','freq_wrap'
+SCENES = 'gap_s','gain_db','speed','noise_db','made'
+FILE = Path(__file__).resolve().parent.parent/'nbs/results/tiny_recipe.json'
+
+def value(s):
+    try: return ast.literal_eval(s)
+    except (ValueError, SyntaxError): return s
+
+def batches(pool, steps, seed, r):
+    return InTurn([SceneBatches(pool, seed, steps, max(2, round(r['batch_s']/s)), FrameViews(anchor_len=s, **{k: r[k] for k in VIEWS}), s, **{k: r[k] for k in SCENES})
+                   for s in r['scene_seconds']])
+
+def network(steps, seed, r):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FrameATSTLightningModule(arch='tiny', max_steps=steps, warmup_steps=max(1, int(r['warmup']*steps)),
+                                        **{k: v for k,v in r.items() if k not in (*VIEWS, *SCENES, 'batch_s', 'scene_seconds', 'warmup')})
+
+def for_tuning(t):
+    "The task without its test sounds"
+    keep = np.flatnonzero(t.split!='test')
+    return replace(t, files=[t.files[i] for i in keep], recipes=t.recipes and [t.recipes[i] for i in keep], **{k: getattr(t, k)[keep] for k in ('labels','groups','folds','split')})
+
+def features(encoder, tasks):
+    def see(waves):
+        moments = [v for v,_ in embed_moments(encoder.eval(), waves)]
+        return torch.stack([torch.cat([v.mean(0), v.std(0, correction=0)]) for v in moments])
+    both = task_features(see, tasks)
+    return {t: x[:,:x.shape[1]//2] for t,x in both.items()}, both
+
+def spread(x):
+    "Over how many directions the variance of standardised features is spread: exp of the entropy of its shares"
+    s = np.linalg.svd((x-x.mean(0))/(x.std(0)+1e-9), compute_uv=False)**2; q = s/s.sum()
+    return float(np.exp(-(q*np.log(q+1e-30)).sum()))
+
+def probed(reps, tasks):
+    res = judge(reps, tasks, 1, ('linear',))
+    return {n: {t.name: res['linear',t.name,n][0].score for t in tasks} for n in reps}
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ap.add_argument('name'); ap.add_argument('--steps', type=int, default=800, help='0: the network as it begins'); ap.add_argument('--seed', type=int, default=0)
+    ap.add_argument('entries', nargs='*', help='entry=value')
+    a = ap.parse_intermixed_args()
+    changed = {k: value(v) for k,v in (e.split('=', 1) for e in a.entries)}
+    if set(changed)-set(START): sys.exit(f'{", ".join(set(changed)-set(START))}: not an entry; there are {", ".join(START)}')
+    r, tasks = {**START, **changed}, [for_tuning(task(n)) for n in task_names()]
+    pool, held = ([w for _,w in pretraining_pool((s,))] for s in ('train','valid'))
+    module, watch, cpu = network(max(1, a.steps), a.seed, r), Watch(None, every=50), time.process_time()
+    test = [batches(held, 8, 10**6, {**r, 'made': 0.})[k] for k in range(8)]
+    before = heldout_loss(module, test).loss
+    if a.steps:
+        with quiet(): fit(module, batches(pool, a.steps, a.seed, r), watch, seed=a.seed)
+    cpu = time.process_time()-cpu
+    mean, both = features(module.model.teacher.encoder, tasks)
+    reps = {'mean': mean, 'mean and deviation': both} | ({} if a.steps else {'log-mel': task_features(logmel_statistics, tasks)})
+    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
+    row = dict(name=a.name, changed=changed, steps=a.steps, seed=a.seed, scores=probed(reps, tasks), spread=spread(mean['minisounds']), heldout=[before, heldout_loss(module, test).loss],
+               std_teacher=watch.curve[-1]['std_teacher'] if a.steps else None, cpu_seconds=round(cpu), threads=torch.get_num_threads(), date=datetime.date.today().isoformat(),
+               machine=platform.machine(), torch=torch.__version__, commit=commit, command=shlex.join(['python', 'tools/study_tiny.py', *sys.argv[1:]]))
+    FILE.parent.mkdir(exist_ok=True)
+    with open(FILE.with_suffix('.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rows = json.loads(FILE.read_text()) if FILE.exists() else []
+        rows = [o for o in rows if (o['name'], o['steps'], o['seed'])!=(a.name, a.steps, a.seed)]+[row]
+        FILE.write_text(json.dumps(rows, indent=1)+'\n')
+    print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()}, f"spread {row['spread']:.1f}, {cpu:.0f} s")
+
+if __name__ == '__main__': main()
