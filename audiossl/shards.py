@@ -167,11 +167,16 @@ class ShardWriter:
         "Note an input that is left out."
         self.skips.append(dict(source=source, reason=reason, message=message, bytes=source_bytes))
 
-# %% ../nbs/04_shards.ipynb #98dbb9e6
+# %% ../nbs/04_shards.ipynb #35abfba4
+class _Hashed: # a file, and the hash of what it was given
+    def __init__(self, f): self.f,self.hash = f,xxh3_128()
+    def write(self, data): self.hash.update(data); return self.f.write(data)
+    def __getattr__(self, k): return getattr(self.f, k)
+
 def _flush(self):
     with disk_faults(self.path):
         if not self.file:
-            self.file = open(_part(self.path), 'wb')
+            self.file = _Hashed(open(_part(self.path), 'wb'))
             self.out = pa.ipc.new_file(self.file, SCHEMA)
         sounds = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.rows), [None, *map(pa.py_buffer, (np.array(self.ends, '<i8'), self.sound[:self.ends[-1]]))])
         rest = pa.RecordBatch.from_pylist(self.rows, pa.schema([f for f in SCHEMA if f.name!='audio']))
@@ -190,7 +195,7 @@ def _exit(self, error, *_):
             there = Shard.__new__(Shard)
             with pa.memory_map(str(_part(self.path))) as f: there.buf = f.read_buffer()
             there._read()
-            self.entry |= dict(bytes=there.buf.size, audio=there.audio, frame=_frame(there.buf, there.audio), hash=xxh3_128(there.buf).hexdigest())
+            self.entry |= dict(bytes=there.buf.size, audio=there.audio, frame=_frame(there.buf, there.audio), hash=self.file.hash.hexdigest())
             _seal(self.file, self.path)
     finally:
         if self.file:
