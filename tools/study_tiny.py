@@ -4,7 +4,8 @@ usage: python tools/study_tiny.py NAME [--steps N] [--seed S] [entry=value ...]
 e.g.   python tools/study_tiny.py 'slow teacher' --steps 800 ema=.999 made=.5
 
 Trains ATST-Frame, size tiny, with `START` but for the entries given, on the training sounds and made-up ones. Then linear probes on every bundled task, in folds over the
-sounds whose `split` is train or valid: no test sound is read. Features are the mean over tokens of all blocks, and the same with the deviation over tokens beside it.
+sounds whose `split` is train or valid: no test sound is read. Features are the mean over tokens of all blocks, and the same with the deviation over tokens beside it, of the
+teacher and of the student: a teacher that follows slowly has not come far in a short run.
 """
 import argparse, ast, datetime, fcntl, json, platform, shlex, subprocess, sys, time
 from dataclasses import replace
@@ -79,10 +80,12 @@ def main():
     if a.steps:
         with quiet(): fit(module, batches(pool, a.steps, a.seed, r), watch, seed=a.seed)
     cpu = time.process_time()-cpu
-    mean, both = features(module.model.teacher.encoder, tasks)
-    reps = {'mean': mean, 'mean and deviation': both} | ({} if a.steps else {'log-mel': task_features(logmel_statistics, tasks)})
+    reps, wide = {} if a.steps else {'log-mel': task_features(logmel_statistics, tasks)}, {}
+    for who in ('teacher','student') if a.steps else ('teacher',):
+        mean, both = features(getattr(module.model, who).encoder, tasks)
+        reps |= {f'{who}, mean': mean, f'{who}, mean and deviation': both}; wide[who] = spread(mean['minisounds'])
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
-    row = dict(name=a.name, changed=changed, steps=a.steps, seed=a.seed, scores=probed(reps, tasks), spread=spread(mean['minisounds']), heldout=[before, heldout_loss(module, test).loss],
+    row = dict(name=a.name, changed=changed, steps=a.steps, seed=a.seed, scores=probed(reps, tasks), spread=wide, heldout=[before, heldout_loss(module, test).loss],
                std_teacher=watch.curve[-1]['std_teacher'] if a.steps else None, cpu_seconds=round(cpu), threads=torch.get_num_threads(), date=datetime.date.today().isoformat(),
                machine=platform.machine(), torch=torch.__version__, commit=commit, command=shlex.join(['python', 'tools/study_tiny.py', *sys.argv[1:]]))
     FILE.parent.mkdir(exist_ok=True)
@@ -91,6 +94,6 @@ def main():
         rows = json.loads(FILE.read_text()) if FILE.exists() else []
         rows = [o for o in rows if (o['name'], o['steps'], o['seed'])!=(a.name, a.steps, a.seed)]+[row]
         FILE.write_text(json.dumps(rows, indent=1)+'\n')
-    print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()}, f"spread {row['spread']:.1f}, {cpu:.0f} s")
+    print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()}, 'spread', {k: round(v, 1) for k,v in wide.items()}, f'{cpu:.0f} s')
 
 if __name__ == '__main__': main()

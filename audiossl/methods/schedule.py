@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['cosine_schedule', 'at', 'scaled_lr', 'param_groups', 'ATSTAdamW', 'StepwiseModule', 'AtomicCheckpointIO']
 
-# %% ../../nbs/42_schedule.ipynb #431e8906
+# %% ../../nbs/42_schedule.ipynb #99f3210f
 import math, os
 from pathlib import Path
 import numpy as np, torch, torch.distributed as dist, pytorch_lightning as pl
 from torch import nn
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from ..models.clip import fast_on_cpu
+from ..models.clip import Thrift, fast_on_cpu
 from .teacher import TeacherStudent, unlabelled
 
 # %% ../../nbs/42_schedule.ipynb #136724c0
@@ -108,7 +108,7 @@ class _KeepsRandomState(pl.LightningModule):
         torch.set_rng_state(rng['cpu'].cpu())
         if rng['cuda'] is not None and self.device.type=='cuda': torch.cuda.set_rng_state(rng['cuda'].cpu(), self.device)
 
-# %% ../../nbs/42_schedule.ipynb #fadefd78
+# %% ../../nbs/42_schedule.ipynb #beef30fa
 class StepwiseModule(_KeepsRandomState):
     "What each step of a pre-training does. Those who inherit call `save_hyperparameters()` and then `use(model)`."
     also_logged = {} # 'std_student' or 'std_teacher' -> a second name for it
@@ -118,7 +118,7 @@ class StepwiseModule(_KeepsRandomState):
         h = self.hparams
         if h.optimizer not in ('atst','torch'): raise ValueError(f"optimizer={h.optimizer!r}: 'atst' or 'torch'")
         if h.get('grad_checkpointing'): model.student.encoder.grad_checkpointing = True     # the teacher keeps nothing anyway
-        self.model = model
+        self.model,self._thrift = model,Thrift()
         self.lr_table = cosine_schedule(h.learning_rate, h.lr_end, h.max_steps, h.warmup_steps)
         self.wd_table = cosine_schedule(h.weight_decay, h.weight_decay_end, h.max_steps)
         self.ema_table = cosine_schedule(h.ema, h.ema_end, h.max_steps)
@@ -155,6 +155,10 @@ class StepwiseModule(_KeepsRandomState):
             with fast_on_cpu(self.device): super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)     # forward and backward happen in here
         finally: hook.remove()
         if made: self.model.update(at(self.ema_table, step+1))
+        if self.device.type=='cpu': self._thrift.step()
+
+    def on_train_end(self):
+        if self.device.type=='cpu': self._thrift.hand_back()
 
 # %% ../../nbs/42_schedule.ipynb #6b4f6692
 class AtomicCheckpointIO(TorchCheckpointIO):
