@@ -114,7 +114,7 @@ def peak_lr(recipe:dict, # from `recipe`
     lr,size = recipe['lr'], [recipe[k] if v is None else v for k,v in dict(batch_size=batch_size, gpus=gpus).items()]
     return tuple(scaled_lr(o, *size) for o in lr) if isinstance(lr, tuple) else lr and scaled_lr(lr, *size)
 
-# %% ../nbs/48_recipes.ipynb #cd990b38
+# %% ../nbs/48_recipes.ipynb #d62d2349
 def pretrain_arguments(recipe:dict, # of kind 'pretrain', from `recipe`
     batch_size:int|None=None, # clips a step on one GPU; None: the recipe's
     gpus:int|None=None, # None: the recipe's
@@ -130,7 +130,7 @@ def pretrain_arguments(recipe:dict, # of kind 'pretrain', from `recipe`
     if r['method']=='atst_clip': module |= dict(train_len=views['anchor_len'][0])
     else: module |= dict(anchor_len=views['anchor_len'], win_length=views['win_length'])
     seconds = max(views['anchor_len'] + views['positive_len']) if r['method']=='atst_clip' else views['anchor_len']
-    return dict(module=module, views=views, data=dict(batch_size=size, gpus=n, subset=r['subset'], seconds=seconds, **({'scene': deepcopy(r['scene'])} if 'scene' in r else {})))
+    return dict(module=module, views=views, data=dict(batch_size=size, gpus=n, subset=r['subset'], seconds=seconds))
 
 # %% ../nbs/48_recipes.ipynb #a33d823b
 _README,_PWC,_WIZ = "README of the authors' code, clip method", 'paperswithcode page of arXiv:2204.12076', 'wizwand page of arXiv:'

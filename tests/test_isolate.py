@@ -60,12 +60,12 @@ def test_order_and_read_ahead(tmp_path):
     "Results in the order of the jobs, which are taken when they are needed"
     taken = []
     def ask():
-        for k,job in enumerate(jobs(tmp_path, *['slow' if i%5==0 else str(i) for i in range(1, 40)])): taken.append(k); yield job
+        for k,job in enumerate(jobs(tmp_path, *['slow' if i%5==0 else str(i) for i in range(1, 120)])): taken.append(k); yield job
     with Decoders(3, decode=decode) as d:
         for k,(job,o) in enumerate(d.imap(ask())):
             assert job[0].name==('slow' if (k+1)%5==0 else str(k+1)) and len(o.wave)==(4 if (k+1)%5==0 else k+1)
             assert len(taken)<=k+1+3*16
-        assert k==38
+        assert k==118
         taken.clear()
         def heavy():
             for k,job in enumerate(jobs(tmp_path, *map(str, range(1, 40)))): os.truncate(job[0], 2**22); taken.append(k); yield job

@@ -20,7 +20,16 @@ FILE = Path(__file__).resolve().parent.parent/'nbs/results/quickstart_recipe.jso
 
 def value(s):
     try: return ast.literal_eval(s)
-    except ValueError: return s
+    except (ValueError, SyntaxError): return s
+
+def keep(row, file):
+    "Add a row to a results file, in the place of an older one of the same name, steps and seed"
+    file.parent.mkdir(exist_ok=True)
+    with open(file.with_suffix('.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rows = json.loads(file.read_text()) if file.exists() else []
+        same = lambda o: all(o[k]==row[k] for k in ('name','steps','seed'))
+        file.write_text(json.dumps([o for o in rows if not same(o)]+[row], indent=1)+'\n')
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -45,12 +54,7 @@ def main():
                heldout=[heldout_loss(m, test).loss for m in (first, module)], spread=watch.curve[-1]['std_teacher'],
                date=datetime.date.today().isoformat(), machine=platform.machine(), torch=torch.__version__, commit=commit,
                command=shlex.join(['python', 'tools/study_quickstart.py', a.name, '--steps', str(a.steps), '--seed', str(a.seed), *a.entries]), recipe=r)
-    FILE.parent.mkdir(exist_ok=True)
-    with open(FILE.with_suffix('.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        rows = json.loads(FILE.read_text()) if FILE.exists() else []
-        rows = [o for o in rows if (o['name'], o['steps'], o['seed'])!=(a.name, a.steps, a.seed)]+[row]
-        FILE.write_text(json.dumps(rows, indent=1)+'\n')
+    keep(row, FILE)
     print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()}, 'after-random %.3f ± %.3f' % row['minus_random'], f'{cpu:.0f} s')
 
 if __name__ == '__main__': main()

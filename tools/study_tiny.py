@@ -7,7 +7,7 @@ Trains ATST-Frame, size tiny, with `START` but for the entries given, on the tra
 sounds whose `split` is train or valid: no test sound is read. Features are the mean over tokens of all blocks, and the same with the deviation over tokens beside it, of the
 teacher and of the student: a teacher that follows slowly has not come far in a short run.
 """
-import argparse, ast, datetime, fcntl, json, platform, shlex, subprocess, sys, time
+import argparse, datetime, platform, shlex, subprocess, sys, time
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
@@ -21,6 +21,7 @@ from audiossl.methods.atstframe.model import FrameATSTLightningModule, heldout_l
 from audiossl.quickstart import InTurn
 from audiossl.running import Watch, fit
 from audiossl.transforms.views import FrameViews
+from study_quickstart import keep, value
 
 START = dict(batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0.,       # what is heard
              mask_type='block', mask_ratio=.65, mask_len=5, aug_tea=False, mix_up=False, freq_wrap=True,                        # see `FrameViews`
@@ -29,10 +30,6 @@ START = dict(batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.)
 VIEWS = 'mask_type','mask_ratio','mask_len','aug_tea','mix_up','freq_wrap'
 SCENES = 'gap_s','gain_db','speed','noise_db','made'
 FILE = Path(__file__).resolve().parent.parent/'nbs/results/tiny_recipe.json'
-
-def value(s):
-    try: return ast.literal_eval(s)
-    except (ValueError, SyntaxError): return s
 
 def batches(pool, steps, seed, r):
     return InTurn([SceneBatches(pool, seed, steps, max(2, round(r['batch_s']/s)), FrameViews(anchor_len=s, **{k: r[k] for k in VIEWS}), s, **{k: r[k] for k in SCENES})
@@ -88,12 +85,7 @@ def main():
     row = dict(name=a.name, changed=changed, steps=a.steps, seed=a.seed, scores=probed(reps, tasks), spread=wide, heldout=[before, heldout_loss(module, test).loss],
                std_teacher=watch.curve[-1]['std_teacher'] if a.steps else None, cpu_seconds=round(cpu), threads=torch.get_num_threads(), date=datetime.date.today().isoformat(),
                machine=platform.machine(), torch=torch.__version__, commit=commit, command=shlex.join(['python', 'tools/study_tiny.py', *sys.argv[1:]]))
-    FILE.parent.mkdir(exist_ok=True)
-    with open(FILE.with_suffix('.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        rows = json.loads(FILE.read_text()) if FILE.exists() else []
-        rows = [o for o in rows if (o['name'], o['steps'], o['seed'])!=(a.name, a.steps, a.seed)]+[row]
-        FILE.write_text(json.dumps(rows, indent=1)+'\n')
+    keep(row, FILE)
     print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()}, 'spread', {k: round(v, 1) for k,v in wide.items()}, f'{cpu:.0f} s')
 
 if __name__ == '__main__': main()
