@@ -2,7 +2,7 @@
 #   VENV=path    where the environment is (default .venv)          PYTHON=path  the Python it is made with
 #   ARGS='...'   options of the quickstart, or of pytest in `make test`            NB='nbs/10_logmel.ipynb'  notebooks to run
 
-VENV ?= .venv
+VENV := $(or $(VENV),.venv)
 PYTHON ?=
 ARGS ?=
 NB ?=
