@@ -32,7 +32,7 @@ def model_name(
         for s,size in sizes.items():
             if type(model) is cls and size.items()<=model.config.items(): return f'atst_{m}_{s}'
 
-# %% ../nbs/45_checkpoint.ipynb #bbd8616b
+# %% ../nbs/45_checkpoint.ipynb #1caa5846
 def _write(path, save):
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
@@ -46,7 +46,8 @@ def _sha256(path):
 def save_pretrained(
     model:nn.Module, # a `ClipEncoder` or `FrameEncoder`; its weights and how it was built are saved
     folder:str|Path, # made if missing
-    about:dict|None=None # further facts for `config.json`: plain text, numbers, lists
+    about:dict|None=None, # further facts for `config.json`: plain text, numbers, lists
+    half:bool=False # whether numbers are written with 16 bits: half the size, three digits; they are read as 32 again
 )->Path: # the folder
     "Write `model.safetensors` and `config.json`."
     from safetensors.torch import save_file
@@ -56,6 +57,7 @@ def save_pretrained(
     info = dict(format='audiossl', model=type(model).__name__, config=model.config, hyper_param=front, about=about or {})
     json.dumps(info)                                # what JSON cannot hold is an error before anything is written
     state = {k:v.detach().cpu().contiguous().clone() for k,v in model.state_dict().items()}
+    if half: state = {k:v.half() if v.is_floating_point() else v for k,v in state.items()}
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder/'model.safetensors', lambda p: save_file(state, p, {'format':'pt'}))
     info['sha256'] = _sha256(folder/'model.safetensors')

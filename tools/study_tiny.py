@@ -3,9 +3,9 @@
 usage: python tools/study_tiny.py NAME [--steps N] [--seed S] [entry=value ...]
 e.g.   python tools/study_tiny.py 'slow teacher' --steps 800 ema=.999 made=.5
 
-Trains ATST-Frame, size tiny, with `START` but for the entries given, on the training sounds and made-up ones. Then linear probes on every bundled task, in folds over the
-sounds whose `split` is train or valid: no test sound is read. Features are the mean over tokens of all blocks, and the same with the deviation over tokens beside it, of the
-teacher and of the student: a teacher that follows slowly has not come far in a short run.
+Trains ATST-Frame (or ATST-Clip: method=atst_clip), size tiny, with `START` but for the entries given, on the training sounds and made-up ones. Then linear probes on every bundled task, in folds over the
+sounds whose `split` is train or valid: no test sound is read. Features are the scene embedding of all blocks (frames: the mean over tokens; clips: the
+class token and that mean), and mean and deviation over tokens, of the teacher and of the student: a teacher that follows slowly has not come far in a short run.
 """
 import argparse, datetime, platform, shlex, subprocess, sys, time
 from dataclasses import replace
@@ -16,14 +16,16 @@ from audiossl.datasets.batches import SceneBatches
 from audiossl.datasets.minisounds import pretraining_pool, task, task_names
 from audiossl.downstream.probe import logmel_statistics
 from audiossl.downstream.suite import judge, task_features
-from audiossl.methods.atstframe.embedding import embed_moments
+from audiossl.methods.atstframe.embedding import embed_clips, embed_moments
+from audiossl.models.chunks import scene_width
+from audiossl.methods.atst.model import ATSTLightningModule
 from audiossl.methods.atstframe.model import FrameATSTLightningModule, heldout_loss
 from audiossl.quickstart import InTurn
 from audiossl.running import Watch, fit
-from audiossl.transforms.views import FrameViews
+from audiossl.transforms.views import ClipViews, FrameViews
 from study_quickstart import keep, value
 
-START = dict(batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0.,       # what is heard
+START = dict(method='atst_frame', batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0.,       # what is heard
              mask_type='block', mask_ratio=.65, mask_len=5, aug_tea=False, mix_up=False, freq_wrap=True,                        # see `FrameViews`
              learning_rate=1e-3, warmup=.1, ema=.99, hidden=512, symmetric=True, drop_path_rate=.1, weight_decay=.04, weight_decay_end=.4, avg_blocks=0,
              embed_dim=None, depth=None, num_heads=None)                                                                        # None: of size tiny
@@ -32,14 +34,17 @@ SCENES = 'gap_s','gain_db','speed','noise_db','made'
 FILE = Path(__file__).resolve().parent.parent/'nbs/results/tiny_recipe.json'
 
 def batches(pool, steps, seed, r):
-    return InTurn([SceneBatches(pool, seed, steps, max(2, round(r['batch_s']/s)), FrameViews(anchor_len=s, **{k: r[k] for k in VIEWS}), s, **{k: r[k] for k in SCENES})
-                   for s in r['scene_seconds']])
+    clip = r['method']=='atst_clip'
+    views = lambda s: ClipViews((s,s), (s,s)) if clip else FrameViews(anchor_len=s, **{k: r[k] for k in VIEWS})
+    return InTurn([SceneBatches(pool, seed, steps, max(2, round(r['batch_s']/s)), views(s), s*(1.5 if clip else 1.), **{k: r[k] for k in SCENES}) for s in r['scene_seconds']])
 
 def network(steps, seed, r):
+    clip = r['method']=='atst_clip'
+    other = {'method','batch_s','scene_seconds','warmup', *VIEWS, *SCENES, *(('symmetric','avg_blocks') if clip else ())}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return FrameATSTLightningModule(arch='tiny', max_steps=steps, warmup_steps=max(1, int(r['warmup']*steps)),
-                                        **{k: v for k,v in r.items() if k not in (*VIEWS, *SCENES, 'batch_s', 'scene_seconds', 'warmup')})
+        return (ATSTLightningModule if clip else FrameATSTLightningModule)(arch='tiny', max_steps=steps, warmup_steps=max(1, int(r['warmup']*steps)),
+                                                                             **{k: v for k,v in r.items() if k not in other})
 
 def for_tuning(t):
     "The task without its test sounds"
@@ -49,9 +54,9 @@ def for_tuning(t):
 def features(encoder, tasks):
     def see(waves):
         moments = [v for v,_ in embed_moments(encoder.eval(), waves)]
-        return torch.stack([torch.cat([v.mean(0), v.std(0, correction=0)]) for v in moments])
-    both = task_features(see, tasks)
-    return {t: x[:,:x.shape[1]//2] for t,x in both.items()}, both
+        return torch.cat([embed_clips(encoder, waves), torch.stack([torch.cat([v.mean(0), v.std(0, correction=0)]) for v in moments])], 1)
+    x, n = task_features(see, tasks), scene_width(encoder)
+    return {t: o[:,:n] for t,o in x.items()}, {t: o[:,n:] for t,o in x.items()}
 
 def spread(x):
     "Over how many directions the variance of standardised features is spread: exp of the entropy of its shares"
@@ -79,8 +84,8 @@ def main():
     cpu = time.process_time()-cpu
     reps, wide = {} if a.steps else {'log-mel': task_features(logmel_statistics, tasks)}, {}
     for who in ('teacher','student') if a.steps else ('teacher',):
-        mean, both = features(getattr(module.model, who).encoder, tasks)
-        reps |= {f'{who}, mean': mean, f'{who}, mean and deviation': both}; wide[who] = spread(mean['minisounds'])
+        scene, both = features(getattr(module.model, who).encoder, tasks)
+        reps |= {f'{who}, scene': scene, f'{who}, mean and deviation': both}; wide[who] = spread(scene['minisounds'])
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
     row = dict(name=a.name, changed=changed, steps=a.steps, seed=a.seed, scores=probed(reps, tasks), spread=wide, heldout=[before, heldout_loss(module, test).loss],
                std_teacher=watch.curve[-1]['std_teacher'] if a.steps else None, cpu_seconds=round(cpu), threads=torch.get_num_threads(), date=datetime.date.today().isoformat(),

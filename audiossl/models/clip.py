@@ -27,7 +27,7 @@ def medium_is_exact(
     try: return all(bool(((a@b)-(exact := a.double()@b.double())).norm() <= tolerance*exact.norm()) for a,b in pairs)
     finally: torch.set_float32_matmul_precision(was)
 
-# %% ../../nbs/31_clip_encoder.ipynb #6c304b5f
+# %% ../../nbs/31_clip_encoder.ipynb #a4006d9a
 @lru_cache(1)
 def keep_memory()->bool: # whether that could be arranged: with glibc, on Linux
     "Keep memory that is given back for the next use; from now on, in this process."
@@ -35,14 +35,14 @@ def keep_memory()->bool: # whether that could be arranged: with glibc, on Linux
     return bool(mallopt) and mallopt(-4, 0)==mallopt(-1, -1)==1         # M_MMAP_MAX: nothing is mapped apart; M_TRIM_THRESHOLD: nothing is handed back
 
 class Thrift:
-    "Memory that is kept has holes, and grows: this hands the unused part back whenever it has grown by two fifths."
+    "Memory that is kept has holes, and grows: this hands the unused part back whenever it has grown by a fifth."
     def __init__(self): self.steps,self.most = 0,0
     def step(self): # bool, whether something was handed back; called after each step of a training
         "Look how much there is; what a step needs is learnt from the fifth step on."
         if not keep_memory(): return False
         with open('/proc/self/statm') as f: now = int(f.read().split()[1])
         self.steps += 1
-        if self.steps==5: self.most = 1.4*now
+        if self.steps==5: self.most = 1.2*now
         if self.steps<=5 or now<=self.most: return False
         self.hand_back(); return True
     def hand_back(self):
