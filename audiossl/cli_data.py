@@ -63,7 +63,7 @@ def summary(
     if r.get('duplicates'): lines.append(f'{sum(map(len, r["duplicates"])):,} sounds are there more than once under other names: see "duplicates" in report.json')
     return lines
 
-# %% ../nbs/74_cli_data.ipynb #3ffc8da7
+# %% ../nbs/74_cli_data.ipynb #554a9742
 def _options(words, taken): # of the dataset; `taken` are those that the command itself has
     bad = [w for w in words if '=' not in w]
     if bad: raise ValueError(f'--option {bad[0]!r}: write it as name=value')
@@ -74,6 +74,13 @@ def _options(words, taken): # of the dataset; `taken` are those that the command
     for k in options:
         if k in taken: raise ValueError(f'--option {k}: prepare sets it itself')
     return options
+
+def _make(name, make, source, folder, dry_run, option, **rest): # a dataset that is made, not read: its own `make` writes a folder, no store
+    if given := [k for k,(v,usual) in rest.items() if v!=usual]: raise ValueError(f'--{given[0].replace("_","-")}: {name} is made here, not read, and does not take it')
+    with counting() as show:
+        report = make(source, folder, dry_run=dry_run, show=show, say=lambda line: console.print(escape(line)), **_options(option or [], ('source','folder','dry_run','show','say')))
+    console.print(f'would mix {report["scenes"]:,} scenes, {report["hours"]} h' if dry_run else
+                  escape(f'{report["scenes"]:,} scenes, {report["hours"]} h, in {folder}') + (f'; {report["already"]:,} were there before' if report['already'] else ''))
 
 @app.command('prepare', cls=DataCommand)
 def _prepare(
@@ -90,6 +97,11 @@ def _prepare(
     option:Annotated[Optional[list[str]], typer.Option(help='name=value of the dataset, e.g. prefix=Y. May be repeated.', show_default=False)]=None):
     "Turn a dataset into a store. Stop it with Ctrl-C; the same command goes on. Exit code 0: done, 2: done with skips, 1: not done."
     from audiossl.datasets.prepare import prepare_store
+    from audiossl.datasets.registry import get_dataset
+    if make := getattr(get_dataset(dataset).creator, 'make', None):
+        _make(dataset, make, source, store, dry_run, option, processes=(processes, 1), on_bad=(on_bad, 'stop'), max_bad=(max_bad, .01),
+              encoding=(encoding, 'int16'), per_shard=(per_shard, 1000), outside=(outside, False))
+        return 0
     with counting() as show:
         report = prepare_store(dataset, source, store, processes, on_bad, max_bad, dry_run, encoding, per_shard=per_shard, outside=outside,
                          show=show, say=lambda line: console.print(escape(line)), **_options(option or [], signature(prepare_store).parameters))

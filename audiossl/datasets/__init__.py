@@ -7,6 +7,7 @@ from audiossl.datasets.clips import *
 from audiossl.datasets.tags import *
 from audiossl.datasets.events import *
 from audiossl.datasets.synth import *
+from audiossl.datasets.soundscapes import *
 from audiossl.datasets.batches import *
 from audiossl.datasets.prepare import *
 from audiossl.datasets.tarshards import *

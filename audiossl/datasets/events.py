@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'DESED_CLASSES', 'STRONG_COLUMNS', 'read_events', 'read_weak', 'EventItem', 'EventDataset', 'collate_events',
            'event_dataset', 'desed', 'common_labels', 'keep_common', 'strong_tables', 'as_strong', 'write_events']
 
-# %% ../../nbs/25_events.ipynb #7947e07c
+# %% ../../nbs/25_events.ipynb #ab6c022a
 import csv, os
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from .registry import Entry, FileDataset, make_item, register_dataset, take_split
 from .store import from_store
 from .tags import find_segments, held_out, list_sounds
-from ..tables import open_table
+from ..tables import open_table, read_lines
 from ..transforms.frame_labels import ManyHot, crop_events, merge_events
 
 # %% ../../nbs/25_events.ipynb #d24a085a
@@ -113,16 +113,18 @@ def collate_events(
     return EventItem(x, torch.stack([i.labels for i in items]), torch.stack([i.weak for i in items]),
                      torch.tensor([i.kind for i in items]), torch.tensor([i.seconds for i in items]), items[0].frame_s, [i.key for i in items])
 
-# %% ../../nbs/25_events.ipynb #bfe5d147
+# %% ../../nbs/25_events.ipynb #ab4b9ce8
 DESED_CLASSES = tuple('Alarm_bell_ringing Blender Cat Dishes Dog Electric_shaver_toothbrush Frying Running_water Speech Vacuum_cleaner'.split())
 _scenes,_more = 'train/synthetic21_train/soundscapes', 'validation/synthetic21_validation/soundscapes'
 _desed = dict(synthetic=('train', _scenes, _scenes), weak=('train', 'train/weak', 'train/weak'), # part: split, sounds, table
     unlabelled=('train', 'train/unlabel_in_domain', None), synthetic_validation=('valid', _more, _more),
     validation=('test', 'validation/validation', 'validation/validation'))
 _usual = 'synthetic', 'weak', 'synthetic_validation', 'validation'
+def _classes(root): # those of DESED, or the ones that the folder names
+    return tuple(read_lines(own)) if (own := Path(root)/'metadata'/'classes.txt').is_file() else DESED_CLASSES
 def _read_part(root, part, keep_empty): # the entries of a part, and the clips without a file
     split,sounds,table = _desed[part]
-    index,folders = {c:i for i,c in enumerate(DESED_CLASSES)}, [root/'audio'/f'{sounds}_16k', root/'audio'/sounds]
+    index,folders = {c:i for i,c in enumerate(_classes(root))}, [root/'audio'/f'{sounds}_16k', root/'audio'/sounds]
     if not (there := [f for f in folders if f.is_dir()]): raise FileNotFoundError(f'{folders[1]}: no such folder, nor {folders[0].name}')
     names = {o.name for o in os.scandir(there[0]) if o.name.endswith('.wav')}
     path = root/'metadata'/f'{table}.tsv'
@@ -130,7 +132,7 @@ def _read_part(root, part, keep_empty): # the entries of a part, and the clips w
     else: rows = {c:((),e) for c,e in read_events(path).items() if e or keep_empty} if table else dict.fromkeys(sorted(names), ((),()))
     for c,(tags,events) in rows.items():
         wrong = [l for l in (*tags, *(e[0] for e in events)) if l not in index]
-        if wrong: raise ValueError(f'{path}: {c} has the label {wrong[0]!r}, not one of DESED')
+        if wrong: raise ValueError(f'{path}: {c} has the label {wrong[0]!r}, not one of {"DESED" if tuple(index)==DESED_CLASSES else "classes.txt"}')
     if not names&set(rows): raise FileNotFoundError(f'{there[0]}: none of the {len(rows):,} clips of {path.name} is there')
     make = lambda c,tags,events: Entry(f'{part}/{c}', there[0]/c, tuple(index[l] for l in tags), tuple((index[l],a,b) for l,a,b in events), split)
     entries,here = [make(c, *r) for c,r in rows.items()], {f'{part}/{c}' for c in rows if c in names}
@@ -139,7 +141,7 @@ def _read_part(root, part, keep_empty): # the entries of a part, and the clips w
         entries = [e if i in kept else replace(e, split='valid') for i,e in enumerate(entries)]
     return [e for e in entries if e.key in here], [e for e in entries if e.key not in here]
 
-# %% ../../nbs/25_events.ipynb #4b31b493
+# %% ../../nbs/25_events.ipynb #02e9dd40
 def event_dataset(
     clips, # a `FileDataset` or `StoreDataset` whose entries have events
     split:str='train', # 'train': longer clips are cut at random
@@ -150,8 +152,7 @@ def event_dataset(
     **kwargs # of `EventDataset`
 )->EventDataset:
     "Clips with events as a dataset."
-    code = ManyHot(clips.classes, seconds, net_pooling=net_pooling)
-    return EventDataset(clips, code, crop or ('random' if split=='train' else 'start'), missing=missing, **kwargs)
+    return EventDataset(clips, ManyHot(clips.classes, seconds, net_pooling=net_pooling), crop or ('random' if split=='train' else 'start'), missing=missing, **kwargs)
 _about = dict(multi_label=True, num_labels=10, classes=DESED_CLASSES, kind='events', licence='CC BY 4.0 (scenes); real clips are from YouTube',
     homepage='https://project.inria.fr/desed', size="29,658 clips of 10 s, 82 hours; of these 14,412 have no labels, and the papers learn from none of them")
 @register_dataset('dcase', description='the same data as desed, under its other name', steps='As for desed; a store of either is read by both', **_about)
@@ -179,9 +180,9 @@ def desed(
     if (split,valid)==('train','test'): wanted += of('valid')
     read = [_read_part(Path(data_path), p, keep_empty) for p in wanted]
     entries,lost = [take_split(sum(es, []), split, valid=valid) for es in zip(([],[]), *read)]
-    return event_dataset(FileDataset(entries, DESED_CLASSES, True, channels=channels), split, [e.key for e in lost], **options)
+    return event_dataset(FileDataset(entries, _classes(data_path), True, channels=channels), split, [e.key for e in lost], **options)
 
-# %% ../../nbs/25_events.ipynb #9ecb69ab
+# %% ../../nbs/25_events.ipynb #9763e220
 STRONG_COLUMNS = 'segment_id', 'start_time_seconds', 'end_time_seconds', 'label' # as Google names them
 def common_labels(
     *tables # as `read_events` gives them
@@ -194,8 +195,7 @@ def keep_common(
     labels # those of the task
 )->dict: # the same, without clips that hold another label
     "The clips that a task of these labels can use."
-    labels = set(labels)
-    return {clip:events for clip,events in table.items() if all(e[0] in labels for e in events)}
+    return {clip:events for clip,events in table.items() if {e[0] for e in events}<=set(labels)}
 
 def strong_tables(
     root:str|Path # folder with meta/source/
@@ -239,12 +239,11 @@ def as_strong(
     entries,lost = [take_split(es, split, valid=valid) for es in ([make(s, p) for s,p,_ in found], [make(s, folder) for s in lost])]
     return event_dataset(FileDataset(entries, labels, True, channels=channels), split, [e.key for e in lost], **options)
 
-# %% ../../nbs/25_events.ipynb #34aaaae7
+# %% ../../nbs/25_events.ipynb #aa56a936
 def write_events(
     path:str|Path, # of the new table
     table:dict # clip -> [(label, onset, offset)] in s
 ):
     "A table with tabs, as `read_events` reads it."
     rows = [(c,a,b,l) for c,events in table.items() for l,a,b in events or [('','','')]]
-    lines = ['\t'.join(map(str, r)) for r in [('filename','onset','offset','event_label'), *rows]]
-    Path(path).write_text(''.join(f'{l}\n' for l in lines), encoding='utf-8')
+    Path(path).write_text(''.join('\t'.join(map(str, r))+'\n' for r in [('filename','onset','offset','event_label'), *rows]), encoding='utf-8')
