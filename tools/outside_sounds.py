@@ -9,8 +9,9 @@ Each evaluation is a look at the test sounds: it is noted in FOLDER/looks.jsonl,
 A model's name (`atst_frame_tiny`) means the weights that come with the package; anything else is a checkpoint, or a folder of `save_pretrained`.
 With --untrained, the name of a model and no weights: random weights and log-mel statistics alone.
 """
-import argparse, datetime, hashlib, json, platform, re, shlex, shutil, subprocess, sys, time
+import argparse, datetime, hashlib, json, re, shlex, shutil, subprocess, sys, time
 from pathlib import Path
+from judging import encoders, facts, judged
 
 def stop(line): sys.exit(f'outside_sounds: {line}')
 
@@ -58,27 +59,15 @@ def fetch(folder):
     (folder/'sources.json').write_text(json.dumps(about, indent=1)+'\n')
     print(f'{len(about)} packages in {folder}; the copyright files name authors and terms of each file')
 
-def encoders(name, twins, untrained):
-    "(the encoder, its twins with random weights)"
-    import torch
-    from audiossl.checkpoint import CheckpointError, create_model, list_models, load_model
-    if untrained and name not in list_models(): stop(f'--untrained --model {name}: needs a name; there are {", ".join(list_models())}')
-    try: model = create_model(name, pretrained=not untrained) if name in list_models() else load_model(name)
-    except (CheckpointError, OSError, ValueError) as e: stop(e)
-    made = []
-    for k in range(twins):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(k+1)
-            made.append(type(model)(**model.config).eval())
-    return model.eval(), made
-
 def evaluate(a):
-    import numpy as np, torch
+    import numpy as np
     from audiossl.downstream.outside import outside_tasks
     from audiossl.downstream.probe import logmel_statistics
-    from audiossl.downstream.suite import difference, judge, score, score_table, task_features, verdict
+    from audiossl.downstream.suite import task_features
     from audiossl.methods.atstframe.embedding import embed_clips
-    start,(model,twins) = time.time(),encoders(a.model, a.twins, a.untrained)
+    start = time.time()
+    try: model,twins = encoders(a.model, a.twins, a.untrained)
+    except (OSError, ValueError) as e: stop(e)
     try: tasks = outside_tasks(a.folder)
     except (OSError, ValueError) as e: stop(e)
     for p in tasks.missing: print(f'missing: {p} (its tasks are not judged; `fetch` brings it)')
@@ -91,25 +80,13 @@ def evaluate(a):
     see = lambda m: task_features(lambda ws: embed_clips(m, ws), tasks)
     reps = {} if a.untrained else {'model': see(model)}
     reps |= {'random': [see(m) for m in twins], 'log-mel': task_features(logmel_statistics, tasks)}
-    res = judge(reps, tasks, a.seeds, step=lambda what: print(what, file=sys.stderr))
-    names,about = [t.name for t in tasks],a.folder/'sources.json'
+    about = a.folder/'sources.json'
+    pairs = [(x, y) for x,y in (('model', 'random'), ('model', 'log-mel'), ('random', 'log-mel')) if x in reps and y in reps]
     out = dict(model=a.model, untrained=a.untrained, look=look, seeds=a.seeds, twins=a.twins, missing=list(tasks.missing), sources=json.loads(about.read_text()) if about.is_file() else 'not fetched by this tool',
                tasks={t.name: dict(source=t.source, asks=t.description, clips=len(t), classes=list(t.classes), groups=len(set(t.groups)), chance=float(np.bincount(t.labels).max()/len(t)),
-                                   left_out=t.left_out, files=hashlib.sha256('\n'.join(t.files).encode()).hexdigest()[:16]) for t in tasks}, probes={})
-    for p in ('linear', 'kNN'):
-        cols,rows = score_table(res, p)
-        print(f'\n{p:18}'+''.join(f'{c:>16}' for c in cols))
-        for t,*cells in rows: print(f'{t:18}'+''.join(f'{s:9.3f} ± {e:.3f}'.rjust(16) for s,e in cells))
-        pairs = [(x, y) for x,y in (('model', 'random'), ('model', 'log-mel'), ('random', 'log-mel')) if x in reps and y in reps]
-        diff = {f'{x} - {y}': dict(mean=difference(res, x, y, names, p), tasks={n: difference(res, x, y, (n,), p) for n in names}) for x,y in pairs}
-        for k,d in diff.items():
-            far = sum(m>2*e for m,e in d['tasks'].values())
-            print(f'{k}, mean of {len(names)} tasks: {verdict(*d["mean"])}; alone by more than two standard errors on {far}')
-        out['probes'][p] = dict(scores={n: {c: score(res[p,n,c]) for c in cols} for n in names}, differences=diff)
+                                   left_out=t.left_out, files=hashlib.sha256('\n'.join(t.files).encode()).hexdigest()[:16]) for t in tasks}, probes=judged(reps, tasks, a.seeds, pairs))
     print(f'\nlook {look} at these sounds; after the first, a choice made by them is tuning')
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
-    out.update(seconds=round(time.time()-start), date=datetime.date.today().isoformat(), machine=platform.machine(), torch=torch.__version__, commit=commit,
-               command=shlex.join(['python', 'tools/outside_sounds.py', *sys.argv[1:]]))
+    out.update(seconds=round(time.time()-start), **facts('outside_sounds'))
     if a.out: a.out.write_text(json.dumps(out, indent=1)+'\n')
 
 def main():

@@ -9,7 +9,7 @@ import os, sys, time
 from pathlib import Path
 
 for k in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'): os.environ[k] = '1'
-os.environ.update(PYTHONWARNINGS='ignore', PYDEVD_DISABLE_FILE_VALIDATION='1', TOKENIZERS_PARALLELISM='false')
+os.environ.update(PYTHONWARNINGS='ignore', AUDIOSSL_WINDOWS='static', PYDEVD_DISABLE_FILE_VALIDATION='1', TOKENIZERS_PARALLELISM='false')
 
 def run(p, skip, cwd):
     "Run notebook `p` in folder `cwd`, storing outputs in the file; an error is raised after what ran before it was stored"

@@ -5,7 +5,7 @@ e.g.   python tools/study_quickstart.py 'short masks' --steps 800 mask_len=2
 
 Trains with the published recipe made small (`START`) but for the entries given, then probes the four headline tasks (linear probe, three seeds) beside the random twins.
 """
-import argparse, ast, datetime, fcntl, json, platform, shlex, subprocess, sys, time
+import argparse, ast, fcntl, json, sys, time
 from pathlib import Path
 import numpy as np, torch
 from audiossl.cli import quiet
@@ -14,6 +14,7 @@ from audiossl.downstream.suite import HEADLINE, difference, judge, score
 from audiossl.methods.atstframe.model import heldout_loss
 from audiossl.quickstart import RECIPE, batches, network, representations, sounds
 from audiossl.running import Watch, fit
+from judging import facts
 
 START = {**RECIPE, 'batch_s': 50., 'mix_up': True}      # written out where the quickstart's recipe has moved on since
 FILE = Path(__file__).resolve().parent.parent/'nbs/results/quickstart_recipe.json'
@@ -48,12 +49,10 @@ def main():
     tasks = [task(n) for n in HEADLINE]
     reps = representations(first.model.teacher.encoder, module.model.teacher.encoder, tasks, a.seed, 3, r); del reps['before']
     res = judge(reps, tasks, 3, ('linear',))
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
     row = dict(name=a.name, changed=changed, steps=a.steps, seed=a.seed, scores={n: {t: score(res['linear',t,n])[0] for t in HEADLINE} for n in reps},
-               minus_random=difference(res, 'after', 'random'), minus_logmel=difference(res, 'after', 'log-mel'), cpu_seconds=round(cpu), threads=torch.get_num_threads(),
+               minus_random=difference(res, 'after', 'random'), minus_logmel=difference(res, 'after', 'log-mel'), cpu_seconds=round(cpu),
                heldout=[heldout_loss(m, test).loss for m in (first, module)], spread=watch.curve[-1]['std_teacher'],
-               date=datetime.date.today().isoformat(), machine=platform.machine(), torch=torch.__version__, commit=commit,
-               command=shlex.join(['python', 'tools/study_quickstart.py', a.name, '--steps', str(a.steps), '--seed', str(a.seed), *a.entries]), recipe=r)
+               **facts('study_quickstart'), recipe=r)
     keep(row, FILE)
     print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()}, 'after-random %.3f ± %.3f' % row['minus_random'], f'{cpu:.0f} s')
 

@@ -7,7 +7,7 @@ Trains ATST-Frame (or ATST-Clip: method=atst_clip), size tiny, with `START` but 
 sounds whose `split` is train or valid: no test sound is read. Features are the scene embedding of all blocks (frames: the mean over tokens; clips: the
 class token and that mean), and mean and deviation over tokens, of the teacher and of the student: a teacher that follows slowly has not come far in a short run.
 """
-import argparse, datetime, platform, shlex, subprocess, sys, time
+import argparse, sys, time
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
@@ -23,6 +23,7 @@ from audiossl.methods.atstframe.model import FrameATSTLightningModule, heldout_l
 from audiossl.quickstart import InTurn
 from audiossl.running import Watch, fit
 from audiossl.transforms.views import ClipViews, FrameViews
+from judging import facts
 from study_quickstart import keep, value
 
 START = dict(method='atst_frame', batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0.,       # what is heard
@@ -86,10 +87,8 @@ def main():
     for who in ('teacher','student') if a.steps else ('teacher',):
         scene, both = features(getattr(module.model, who).encoder, tasks)
         reps |= {f'{who}, scene': scene, f'{who}, mean and deviation': both}; wide[who] = spread(scene['minisounds'])
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
     row = dict(name=a.name, changed=changed, steps=a.steps, seed=a.seed, scores=probed(reps, tasks), spread=wide, heldout=[before, heldout_loss(module, test).loss],
-               std_teacher=watch.curve[-1]['std_teacher'] if a.steps else None, cpu_seconds=round(cpu), threads=torch.get_num_threads(), date=datetime.date.today().isoformat(),
-               machine=platform.machine(), torch=torch.__version__, commit=commit, command=shlex.join(['python', 'tools/study_tiny.py', *sys.argv[1:]]))
+               std_teacher=watch.curve[-1]['std_teacher'] if a.steps else None, cpu_seconds=round(cpu), **facts('study_tiny'))
     keep(row, FILE)
     print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()}, 'spread', {k: round(v, 1) for k,v in wide.items()}, f'{cpu:.0f} s')
 
