@@ -70,7 +70,7 @@ def make_bank(
             if not some: raise ValueError(f'{name}: no sound of {c!r} in the part for {s}; each class needs sounds of 80 ms or more in each part (of a folder that has no parts: 5 sounds)')
     return SoundBank(name, tuple(classes), sounds, backgrounds)
 
-# %% ../nbs/07_scenes.ipynb #4ee9c422
+# %% ../nbs/07_scenes.ipynb #22b27025
 @dataclass(frozen=True)
 class Rules:
     "What scenes are like; two numbers are a range."
@@ -94,6 +94,7 @@ class Rules:
         if not (0<=self.empty<=1 and 0<=self.short<=1): raise ValueError(f'empty={self.empty}, short={self.short}: shares from 0 to 1')
         if self.seconds<6 or self.short_s[0]<6 or self.short_s[1]>self.seconds: raise ValueError(f'seconds={self.seconds}, short_s={self.short_s}: from 6 s (the longest sound) to `seconds`')
 
+# %% ../nbs/07_scenes.ipynb #b3d3898c
 class Placed(NamedTuple):
     "An event of a scene."
     label:int     # class

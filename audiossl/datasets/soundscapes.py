@@ -34,7 +34,7 @@ def _noise(seed, n=6, seconds=10): # backgrounds for those who have none: noise 
     waves = [np.fft.irfft(np.fft.rfft(rng.standard_normal(N))*f**-rng.uniform(0, 1)).astype(np.float32) for _ in range(n)]
     return {s: [Source(f'noise {s} {i}', w) for i,w in enumerate(waves[k::3])] for k,s in enumerate(SIDES)}
 
-# %% ../../nbs/27_soundscapes.ipynb #27d76fa6
+# %% ../../nbs/27_soundscapes.ipynb #ea908c13
 def bundled_bank()->SoundBank:
     "Ten classes of the bundled sounds, before wind, water and fire."
     of = {l:c for c,ls in BUNDLED.items() for l in ls}
@@ -60,6 +60,7 @@ def synth_bank(
             rows.append((side[i], f, f'{f} {i}', w))
     return make_bank('synth', rows, _noise(seed), list(_made))
 
+# %% ../../nbs/27_soundscapes.ipynb #58277b05
 def folder_bank(
     folder:str|Path, # as `list_audiofolder` reads it
     most:int=200, # sounds of a class in a split, all of which are held in memory; evenly picked from more
