@@ -81,18 +81,19 @@ def folder_bank(
     if any(behind.values()) and not all(behind.values()): raise ValueError(f'{folder}: no background in the part for {next(s for s in SIDES if not behind[s])}; give more, or none')
     return make_bank(Path(folder).name, rows, behind if any(behind.values()) else _noise(0), names)
 
-# %% ../../nbs/27_soundscapes.ipynb #2faaa34a
-_s,_v = 'train/synthetic21_train/soundscapes', 'validation/synthetic21_validation/soundscapes'
-_parts = dict( # what is asked for -> split of the bank, folder below audio/, table below metadata/, table of durations
-    strong=('train', f'{_s}_16k', f'{_s}.tsv', None), weak=('train', 'train/weak_16k', 'train/weak.tsv', None), unlabelled=('train', 'train/unlabel_in_domain_16k', None, None),
-    valid=('valid', f'{_v}_16k', f'{_v}.tsv', 'validation/synthetic21_validation/durations.tsv'),
-    test=('test', 'validation/validation_16k', 'validation/validation.tsv', 'validation/validation_durations.tsv'))
-
+# %% ../../nbs/27_soundscapes.ipynb #45f9fc79
 def sound_bank(source:str|Path, # 'minisounds', 'synth', or a folder
     seed:int=0 # of made-up sounds
 )->SoundBank:
     "The bank of a name."
     return bundled_bank() if str(source)=='minisounds' else synth_bank(seed) if str(source)=='synth' else folder_bank(source)
+
+# %% ../../nbs/27_soundscapes.ipynb #9ca51673
+_s,_v = 'train/synthetic21_train/soundscapes', 'validation/synthetic21_validation/soundscapes'
+_parts = dict( # what is asked for -> split of the bank, folder below audio/, table below metadata/, table of durations
+    strong=('train', f'{_s}_16k', f'{_s}.tsv', None), weak=('train', 'train/weak_16k', 'train/weak.tsv', None), unlabelled=('train', 'train/unlabel_in_domain_16k', None, None),
+    valid=('valid', f'{_v}_16k', f'{_v}.tsv', 'validation/synthetic21_validation/durations.tsv'),
+    test=('test', 'validation/validation_16k', 'validation/validation.tsv', 'validation/validation_durations.tsv'))
 
 def _rules(asked): # `Rules`, from what somebody typed
     usual,pair = asdict(Rules()), lambda k: isinstance(usual[k], tuple)
@@ -102,12 +103,13 @@ def _rules(asked): # `Rules`, from what somebody typed
         if len(some)!=1+pair(k) or not all(type(o) in (int,float) for o in some): raise ValueError(f'{k}={v!r}: {"two numbers are" if pair(k) else "a number is"} needed')
     return Rules(**{k: tuple(v) if pair(k) else v for k,v in asked.items()})
 
-def _config(root): # the keys of section `data` that trainers of this field read
+def _config(): # the keys of section `data` that trainers of this field read
     keys = dict(strong='synth', weak='weak', unlabelled='unlabeled', valid='synth_val', test='test')
     lines = [f'  {keys[p]}_{k}: {path}' for p,(_,sounds,table,lengths) in _parts.items()
              for k,path in (('folder', f'audio/{sounds}/'), ('tsv', table and f'metadata/{table}'), ('dur', lengths and f'metadata/{lengths}')) if path]
     return '\n'.join(['data:', *lines, '  audio_max_len: 10', '  fs: 16000', '  net_subsample: 4', 'feats: {hop_length: 160}', 'training: {median_window: 7}', ''])
 
+# %% ../../nbs/27_soundscapes.ipynb #36998a1a
 def write_soundscapes(
     source:str|Path|SoundBank, # 'minisounds', 'synth', a folder of your own, or a bank
     folder:str|Path, # to write, or to go on with
@@ -158,7 +160,7 @@ def _write_tables(root, bank, scenes): # scenes: part -> name of the file -> sce
         elif table: write_events(root/'metadata'/table, {n: scene_events(bank, s) for n,s in scenes[p].items()})
         if durations: sealed(durations, ['filename\tduration', *(f'{n}\t{s.ms/1000}' for n,s in scenes[p].items())])
     sealed('classes.txt', bank.classes)
-    write_sealed(root/'frame_40.yaml', _config(root).encode())
+    write_sealed(root/'frame_40.yaml', _config().encode())
 
 # %% ../../nbs/27_soundscapes.ipynb #e629d753
 @register_dataset('soundscapes', multi_label=True, num_labels=0, kind='events', description='scenes mixed on your machine, from when to when', licence='that of the sounds',
