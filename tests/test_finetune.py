@@ -4,6 +4,7 @@ import json, logging, os, re, sys
 from pathlib import Path
 import numpy as np, pytest, torch
 from audiossl.downstream.finetune import (ClipFeatures, Classifier, FineTuner, TrainTarget, TrainView, fit_classifier, label_loss, predict_split, rate_groups, restart)
+from audiossl.downstream.distill import C2F, Distiller, distill_loss, load_classifier, save_classifier
 from audiossl.lightning.datamodules import DownstreamDataModule
 from audiossl.models.clip import ClipEncoder, clip_encoder
 from audiossl.models.frame import FrameEncoder, frame_encoder
@@ -172,3 +173,85 @@ def test_impossible_settings(kw, said):
     with pytest.raises(ValueError, match=said): FineTuner(fresh(), **kw).configure_optimizers()
     with pytest.raises(ValueError, match='n_blocks=9: 1 to 4'): ClipFeatures(frame_encoder('tiny'), 9)
     with pytest.raises(ValueError, match="select='first'"): fit_classifier(None, None, None, select='first')
+
+# --- distillation
+
+def test_a_loaded_encoder_is_trained_in_training_mode(tmp_path):
+    "what `load_model` gives is in evaluation mode; drop path and batch statistics must be on all the same, and off in validation"
+    seen = []
+    class Look(FineTuner):
+        def losses(self, x, length, y): seen.append((self.encoder.encoder.training, self.head.training)); return super().losses(x, length, y)
+    m = Look(fresh().eval(), lr=.01, epochs=2, steps=9, warmup_epochs=0); dm = drums()
+    fit_classifier(m, dm, tmp_path)
+    a,b = len(dm.train_dataloader()), len(dm.val_dataloader())
+    assert seen==([(True,True)]*a+[(False,False)]*b)*2 and not m.training
+
+def c2f(seed=0, **kw): return C2F(fresh(clip_encoder, seed=seed), fresh(seed=seed+1), **kw)
+
+def test_names_and_groups_of_a_distillation():
+    m = Distiller(C2F(Classifier(ClipFeatures(clip_encoder('small')), 10), Classifier(ClipFeatures(frame_encoder('small')), 10)))
+    state = list(m.state_dict())
+    assert len(state)==287 and {re.match(r'model\.(teacher\.(?:encoder|head)|student|linear)\.', k)[1] for k in state}=={'teacher.encoder','teacher.head','student','linear'}
+    assert sum(len(g['params']) for g in m.configure_optimizers().param_groups)==140
+    p = Distiller(c2f(project=True, hidden=32)); more = set(p.state_dict())-{k for k in Distiller(c2f()).state_dict()}
+    assert {k.split('.')[1] for k in more}=={'projector','project_linear'}
+    names = {id(q):k for k,q in p.named_parameters()}
+    scale = {names[id(q)]: g['lr_scale'] for g in p.configure_optimizers().param_groups for q in g['params']}
+    assert scale['model.projector.0.weight']==scale['model.linear.linear.weight']==1 and scale['model.student.blocks.0.norm1.weight']==.75**4
+
+@pytest.mark.parametrize('parity', [False, True])
+def test_the_teacher_stays_as_it_is(tmp_path, parity):
+    m = c2f(teacher_train=parity); before = {k:v.clone() for k,v in m.teacher.state_dict().items()}; student = {k:v.clone() for k,v in m.student.state_dict().items()}
+    fit_classifier(Distiller(m, lr=.01, epochs=1, steps=9, warmup_epochs=0), drums(), tmp_path)
+    changed = {k for k,v in m.teacher.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed==({'head.norm.running_mean','head.norm.running_var','head.norm.num_batches_tracked'} if parity else set())
+    assert any(not torch.equal(v, student[k]) for k,v in m.student.state_dict().items())
+
+@pytest.mark.parametrize('soft', [False, True])
+def test_both_losses(soft):
+    x,y = ripple(4, 60), torch.tensor([0,5,2,2]); m = c2f().eval()
+    with torch.no_grad():
+        own,_,told = m(x)
+        d = torch.nn.functional.binary_cross_entropy_with_logits(own, told.sigmoid()) if soft else -(told.softmax(1)*own.log_softmax(1)).sum(1).mean()
+        for share in (0., .3, 1.): assert torch.allclose(Distiller(m, mixed=soft, lambda_d=share).losses(x, None, y)[1]['loss'], share*d+(1-share)*label_loss(own, y, soft))
+    assert torch.allclose(distill_loss(own, told, soft), d)
+    with pytest.raises(ValueError, match='lambda_d=1.5: 0 to 1'): Distiller(m, lambda_d=1.5)
+
+def test_a_projector_takes_the_distillation():
+    "with lambda 1, the tested head gets no gradient; the branch does"
+    m = Distiller(c2f(project=True, hidden=32), lambda_d=1.).train()
+    m.losses(ripple(4, 60), None, torch.tensor([0,5,2,2]))[1]['loss'].backward()
+    assert not float(m.model.linear.linear.weight.grad.abs().sum()) and float(m.model.project_linear.linear.weight.grad.abs().sum())>0 and float(m.model.student.pos_embed.grad.abs().sum())>0
+
+def test_wrong_teachers():
+    with pytest.raises(ValueError, match='teacher: a FrameEncoder; ATST-C2F has a clip teacher'): C2F(fresh(), fresh())
+    with pytest.raises(ValueError, match='student: a ClipEncoder'): C2F(fresh(clip_encoder), fresh(clip_encoder))
+    with pytest.raises(ValueError, match='its head has 5 classes, the student 6'): C2F(fresh(clip_encoder, 5), fresh())
+
+# --- classifiers on disk
+
+def test_a_classifier_is_kept(tmp_path):
+    m = fresh(clip_encoder).eval(); x = ripple(3, 300)
+    save_classifier(m, tmp_path/'c', tuple('abcdef'), about=dict(data='x'))
+    k = load_classifier(tmp_path/'c', 6)
+    with torch.no_grad(): assert torch.equal(k(x), m(x))
+    assert k.classes==tuple('abcdef') and k.multi_label is False and not list((tmp_path/'c').glob('.*'))
+    from audiossl import load_model
+    assert isinstance(load_model(tmp_path/'c/encoder'), ClipEncoder)
+    with pytest.raises(ValueError, match='2 names, the head has 6'): save_classifier(m, tmp_path/'d', ('a','b'))
+
+@pytest.mark.parametrize('make,said', [
+    (lambda d: d/'none', 'no such file or folder'), (lambda d: (d/'empty').mkdir() or d/'empty', 'holds no head'), (lambda d: d/'c/encoder', 'holds no head'),
+    (lambda d: d/'c/encoder/model.safetensors', 'holds no head'), (lambda d: (d/'x.ckpt').write_text('<html>') and d/'x.ckpt', 'not a checkpoint'),
+    (lambda d: torch.save(dict(state_dict={f'encoder.encoder.{k}':v for k,v in fresh(clip_encoder).encoder.encoder.state_dict().items()}), d/'e.ckpt') or d/'e.ckpt', 'holds no head')])
+def test_what_is_no_classifier(tmp_path, make, said):
+    save_classifier(fresh(clip_encoder), tmp_path/'c')
+    with pytest.raises(ValueError, match=said) as e: load_classifier(make(tmp_path))
+    assert '\n' not in str(e.value)
+
+def test_classifiers_that_do_not_fit(tmp_path):
+    save_classifier(fresh(clip_encoder), tmp_path/'c')
+    with pytest.raises(ValueError, match='its head has 6 classes, the task 50; take'): load_classifier(tmp_path/'c', 50)
+    save_classifier(fresh(), tmp_path/'f')
+    (tmp_path/'c/head.safetensors').write_bytes((tmp_path/'f/head.safetensors').read_bytes())
+    with pytest.raises(ValueError, match='takes vectors of 128 numbers, its encoder gives 256'): load_classifier(tmp_path/'c')

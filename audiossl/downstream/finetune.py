@@ -131,7 +131,7 @@ def restart(
     reseed([data.transform, data.target_transform], np.random.default_rng([seed, epoch]))
     if getattr(mixup := getattr(data.target_transform, 'mixup', None), 'bank', None): mixup.bank = []
 
-# %% ../../nbs/52_finetune.ipynb #25390a2f
+# %% ../../nbs/52_finetune.ipynb #3be930a8
 def _everyone(x): # rows of all processes
     if not (dist.is_available() and dist.is_initialized()): return x
     parts = [None]*dist.get_world_size(); dist.all_gather_object(parts, x); return torch.cat(parts)
@@ -174,6 +174,7 @@ class FineTuner(_KeepsRandomState):
         for g in optimizer.param_groups: g['lr'] = at(self.lr_table, self.trainer.global_step)*g['lr_scale']
         with fast_on_cpu(self.device): super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
+    def on_train_epoch_start(self): self.train()                 # an encoder that was loaded is in evaluation mode
     def training_step(self, batch, batch_idx):
         (x,length),y = batch[:2]
         if len(x)==1: return None
