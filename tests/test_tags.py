@@ -144,7 +144,7 @@ def test_labels_outside_the_vocabulary(roots, tmp_path):
 def test_whole_archives_are_wanted(roots, tmp_path):
     root = copy(roots['fsd50k'], tmp_path)
     lost = sorted((root/'FSD50K.eval_audio').iterdir())[0]; lost.unlink()
-    with pytest.raises(FileNotFoundError, match=f'{lost.name}: named in eval.csv'): fsd50k(root)
+    with pytest.raises(FileNotFoundError, match=f'{lost.name}: listed, but not there'): fsd50k(root)
     shutil.rmtree(root/'FSD50K.eval_audio')
     with pytest.raises(FileNotFoundError, match='none of FSD50K.eval_audio is there'): fsd50k(root)
     shutil.rmtree(root); root = copy(roots['librispeech'], tmp_path)
@@ -171,10 +171,13 @@ def test_a_large_folder_is_listed_not_opened(tmp_path):
 def test_no_row_leads_out(roots, tmp_path, row):
     root = copy(roots['fsd50k'], tmp_path)
     p = root/'FSD50K.ground_truth'/'dev.csv'; p.write_text(p.read_text()+f'{row},"Music","/m/04rlf",train\n')
-    with pytest.raises(FileNotFoundError, match='named in dev.csv, but not there'): fsd50k(root)
+    with pytest.raises(FileNotFoundError, match='listed, but not there'): fsd50k(root)
+    assert fsd50k(root, missing='skip').missing==[f'dev/{row}']
+    with pytest.raises(ValueError, match="missing='no'"): fsd50k(root, missing='no')
     shutil.rmtree(root); root = copy(roots['librispeech'], tmp_path)
     t = next(root.rglob('103-1240.trans.txt')); t.write_text(t.read_text()+'../1240/103-1240-0000 AGAIN\n')
-    with pytest.raises(FileNotFoundError, match='listed in the chapter, but not there'): librispeech(root)
+    with pytest.raises(FileNotFoundError, match='listed, but not there'): librispeech(root)
+    assert librispeech(root, missing='skip').missing==['../1240/103-1240-0000']
     shutil.rmtree(root); root = copy(roots['audioset'], tmp_path)
     t = root/'csv'/'eval_segments.csv'; t.write_text(t.read_text()+'../eval_segments/standin_200, 30.000, 40.000, "/m/04rlf"\n')
     assert audioset(root, 'test').missing==['../eval_segments/standin_200_30000']

@@ -182,7 +182,12 @@ def item_labels(
     if hasattr(dataset.entries, 'column'): return list(map(tuple, dataset.entries.column('labels').to_pylist()))
     return [e.labels for e in dataset.entries]
 
-# %% ../../nbs/24_tags.ipynb #e6c91153
+# %% ../../nbs/24_tags.ipynb #43c7b893
+_settled = lambda channels, missing: [k for k,given in (('channels',channels!='mono'), ('missing',missing!='stop')) if given] # what a store has settled
+def _lost(lost, missing, remedy): # what the tables name and nobody has: an error, or to be said by `.missing`
+    if missing not in ('stop','skip'): raise ValueError(f"missing={missing!r}: 'stop' or 'skip' is allowed")
+    if lost and missing=='stop': raise FileNotFoundError(f"{lost[0].path}: listed, but not there ({len(lost):,} missing in all); {remedy}, or missing='skip' goes without them")
+    return lost
 _vocabulary = [r[1] for r in csv.reader((data_path().parent/'labels'/'fsd50k.csv').open(encoding='utf-8', newline=''))]
 @register_dataset('fsd50k', multi_label=True, num_labels=200, classes=_vocabulary, kind='tags', licence='CC BY 4.0; clips CC0, BY, BY-NC, Sampling+',
     homepage='https://zenodo.org/record/4060432', size='51,197 clips of 0.3 to 30 s, 108 hours, 34 GB', description='sounds of Freesound',
@@ -194,12 +199,13 @@ def fsd50k(
     target_transform=None, # from (picture, labels (C,)) to both
     return_key:bool=False, # also give the key, such as 'dev/64760'
     valid:str='own', # 'own': those the set names; 'test': the test clips, and train on all of `dev`
-    channels:str='mono' # or 'strict', see `FileDataset`
+    channels:str='mono', # or 'strict', see `FileDataset`
+    missing:str='stop' # a sound of the tables that is not there: 'stop', or 'skip': go without it, see `.missing`
 )->TagFiles: # or the same from a store
     "FSD50K."
     kw = dict(transform=transform, target_transform=target_transform, return_key=return_key)
-    if (ds := from_store(data_path, ('fsd50k',), ['channels']*(channels!='mono'), split=split, valid=valid, **kw)) is not None: return ds
-    truth,entries = Path(data_path)/'FSD50K.ground_truth',[]
+    if (ds := from_store(data_path, ('fsd50k',), _settled(channels, missing), split=split, valid=valid, **kw)) is not None: return ds
+    truth,entries,lost = Path(data_path)/'FSD50K.ground_truth',[],[]
     classes = [r['label'] for r in _rows(truth/'vocabulary.csv', ('index','label','mid'), header=False)]
     index,splits = {c:i for i,c in enumerate(classes)}, dict(train='train', val='valid', test='test')
     for part,columns in (('dev', ('fname','labels','mids','split')), ('eval', ('fname','labels','mids'))):
@@ -207,11 +213,11 @@ def fsd50k(
         there = {o.name for o in os.scandir(folder)}
         for r in _rows(table, columns):
             key,path = f'{part}/{r["fname"]}', folder/f'{r["fname"]}.wav'
-            if f'{r["fname"]}.wav' not in there: raise FileNotFoundError(f'{path}: named in {table.name}, but not there; unpack all parts of the archive')
-            entries.append(Entry(key, path, _indices(r['labels'].split(','), index, f'{table}: {key}'), split=splits[r.get('split', 'test')]))
-    return TagFiles(take_split(entries, split, valid=valid), classes, channels=channels, **kw)
+            (entries if f'{r["fname"]}.wav' in there else lost).append(Entry(key, path, _indices(r['labels'].split(','), index, f'{table}: {key}'), split=splits[r.get('split', 'test')]))
+    entries,lost = [take_split(es, split, valid=valid) for es in (entries, _lost(lost, missing, 'unpack all parts of the archive'))]
+    return TagFiles(entries, classes, [e.key for e in lost], channels=channels, **kw)
 
-# %% ../../nbs/24_tags.ipynb #bf49b458
+# %% ../../nbs/24_tags.ipynb #105390ab
 _libri = dict(train=('train-clean-100','train-clean-360','train-other-500'), valid=('dev-clean','dev-other'), test=('test-clean','test-other'))
 @register_dataset('librispeech', multi_label=False, num_labels=0, kind='audio', licence='CC BY 4.0', homepage='https://www.openslr.org/12',
     size='292,367 sentences, 982 hours, 60 GB', description='read books, without labels',
@@ -224,13 +230,13 @@ def librispeech(
     return_key:bool=False, # also give the key, such as '103-1240-0000'
     valid:str='own', # 'own': `dev`; 'test': the test sentences
     parts=None, # folders to read instead of all of the split, such as ('train-clean-100',)
-    channels:str='mono' # or 'strict', see `FileDataset`
+    channels:str='mono', # or 'strict', see `FileDataset`
+    missing:str='stop' # a sentence listed in its chapter that is not there: 'stop', or 'skip': go without it, see `.missing`
 )->FileDataset: # or the same from a store
     "LibriSpeech as sound without labels."
     kw = dict(transform=transform, target_transform=target_transform, return_key=return_key)
-    settled = [k for k,given in (('parts',parts), ('channels',channels!='mono')) if given]
-    if (ds := from_store(data_path, ('librispeech',), settled, split=split, valid=valid, **kw)) is not None: return ds
-    root,entries,side = Path(data_path),[],'test' if (split,valid)==('valid','test') else split
+    if (ds := from_store(data_path, ('librispeech',), ['parts']*bool(parts)+_settled(channels, missing), split=split, valid=valid, **kw)) is not None: return ds
+    root,entries,lost,side = Path(data_path),[],[],'test' if (split,valid)==('valid','test') else split
     if (root/'LibriSpeech').is_dir(): root = root/'LibriSpeech'
     for part in parts or _libri.get(side, ())+(_libri['valid'] if (split,valid)==('train','test') else ()):
         if not (root/part).is_dir(): raise FileNotFoundError(f"{root}/{part}: no such folder; name those you have: parts=('train-clean-100',)")
@@ -238,6 +244,7 @@ def librispeech(
             there = {o.name for o in os.scandir(chapter)}
             for line in (chapter/f'{chapter.parent.name}-{chapter.name}.trans.txt').read_text(encoding='utf-8').splitlines():
                 key = line.split(' ', 1)[0]
-                if f'{key}.flac' not in there: raise FileNotFoundError(f'{chapter/key}.flac: listed in the chapter, but not there; unpack {part} again')
-                entries.append(Entry(key, chapter/f'{key}.flac', split=side))
-    return FileDataset(take_split(entries, split, valid=valid), channels=channels, **kw)
+                (entries if f'{key}.flac' in there else lost).append(Entry(key, chapter/f'{key}.flac', split=side))
+    ds = FileDataset(take_split(entries, split, valid=valid), channels=channels, **kw)
+    ds.missing = [e.key for e in _lost(lost, missing, 'unpack its archive again')]
+    return ds
