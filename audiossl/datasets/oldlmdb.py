@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OldFormatError', 'read_pair', 'OldDatabase', 'decode_old', 'OldSounds', 'old_lmdb']
 
-# %% ../../nbs/76_oldlmdb.ipynb #04b3ff60
+# %% ../../nbs/76_oldlmdb.ipynb #71d72802
 import os, struct
 from dataclasses import replace
 from functools import lru_cache
@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 import numpy as np, pyarrow as pa, torch
 from ..audio import SAMPLE_RATE, resample, to_int16
 from .registry import Entry, FileDataset, register_dataset, take_split
-from .store import StoreDataset, is_store
+from .store import from_store
 from .tags import held_out
 
 # %% ../../nbs/76_oldlmdb.ipynb #908f3c0c
@@ -101,7 +101,7 @@ class OldDatabase:
             if k==key: return place
         raise OldFormatError(f'{self.path}: no record {key!r}')
 
-# %% ../../nbs/76_oldlmdb.ipynb #6dd1574e
+# %% ../../nbs/76_oldlmdb.ipynb #e1402f18
 @lru_cache(8)
 def _database(path, process): return OldDatabase(path)                     # one open file for each process
 def _record(path): return read_pair((db := _database(str(path.parent), os.getpid())).read(db.find(unquote(path.name).encode())))
@@ -138,7 +138,9 @@ def _old_entries(folder, name, multi_label): # entries and number of classes of 
     steps='audiossl prepare lmdb FOLDER STORE')
 def old_lmdb(data_path, split='train', transform=None, target_transform=None, return_key=False, valid='own', classes=None, multi_label=True):
     "`classes`: their names; `multi_label=False`: exactly one class for each sound; `valid='test'`: choose by the test sounds"
-    if is_store(data_path): return StoreDataset(data_path, split, valid=valid, transform=transform, target_transform=target_transform, return_key=return_key)
+    kw = dict(transform=transform, target_transform=target_transform, return_key=return_key)
+    settled = ['classes']*bool(classes)+['multi_label']*(not multi_label)
+    if (ds := from_store(data_path, (), settled, split=split, valid=valid, **kw)) is not None: return ds
     if not any((Path(data_path)/f'{n}.lmdb').exists() for n in ('train','valid','eval')): raise FileNotFoundError(f'{data_path}: none of train.lmdb, valid.lmdb, eval.lmdb is there')
     parts = {s: _old_entries(data_path, n, multi_label) for s,n in (('train','train'),('valid','valid'),('test','eval'))}
     keys = {s: {e.key for e in es} for s,(es,_) in parts.items()}
@@ -146,4 +148,4 @@ def old_lmdb(data_path, split='train', transform=None, target_transform=None, re
     kept = held_out(keys['train']) if copied else ()
     entries = [replace(e, split='valid' if s=='train' and e.key in kept else s) for s,(es,_) in parts.items() if not (s=='valid' and copied) for e in es]
     classes = tuple(classes or (f'class {i}' for i in range(max(n for _,n in parts.values()))))
-    return OldSounds(take_split(entries, split, valid=valid), classes, multi_label, transform=transform, target_transform=target_transform, return_key=return_key)
+    return OldSounds(take_split(entries, split, valid=valid), classes, multi_label, **kw)

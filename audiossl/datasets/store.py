@@ -18,7 +18,7 @@ from .registry import Entry, FileDataset
 from ..manifest import StoreWriter, is_store, key_hashes, read_manifest
 from ..shards import SCHEMA, Shard, StoreError
 
-# %% ../../nbs/21_store.ipynb #55ffe61d
+# %% ../../nbs/21_store.ipynb #b6adb389
 class Store:
     "A finished store, as a sequence of records in their order; safe to hand to worker processes of any kind."
     def __init__(self,
@@ -35,7 +35,7 @@ class Store:
     def __getstate__(self): return dict(self.__dict__, _open={}, _keys=None)
     def __repr__(self):
         size,splits = sum(e['bytes'] for e in self.meta['shards'])/1e6,', '.join(f'{n:,} {s}' for s,n in self.splits.items())
-        return f'{self.name}: {len(self):,} records ({splits}), {len(self.classes)} classes, {len(self.meta["shards"])} shards, {size:,.1f} MB, {self.encoding}'
+        return f'{self.name}: {len(self):,} records ({splits}), {len(self.classes)} classes, {(n := len(self.meta["shards"]))} shard{"s"*(n!=1)}, {size:,.1f} MB, {self.encoding}'
 
     def _shard(self, s):
         if self._pid!=os.getpid(): self._open,self._pid = {},os.getpid()
@@ -156,7 +156,7 @@ def from_store(
     if names and s.name not in names: raise StoreError(f'{data_path}: a store of {s.name!r}, asked for was {" or ".join(map(repr, names))}', 'foreign')
     return StoreDataset(s, **kwargs)
 
-# %% ../../nbs/21_store.ipynb #bbb2e28b
+# %% ../../nbs/21_store.ipynb #454dc916
 @dataclass
 class StoreReport:
     "What `verify_store` found; true if every byte is as it was written."
@@ -169,7 +169,7 @@ class StoreReport:
     def __repr__(self):
         end = [f'  {len(self.orphans)} other files: {", ".join(self.orphans[:5])}'] if self.orphans else []
         return '\n'.join([f'{self.folder.name}: {self.records:,} records, {self.bytes/1e6:,.1f} MB, '+
-            (f'{len(self.problems):,} faults' if self.problems else 'every byte as it was written')]+[f'  {p}' for p in self.problems]+end)
+            (f'{len(self.problems):,} fault{"s"*(len(self.problems)>1)}' if self.problems else 'every byte as it was written')]+[f'  {p}' for p in self.problems]+end)
 
 def _proven(path, e, problems): # how many records of a shard are whole
     try: s = Shard(path, e)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TarError', 'list_tar', 'read_tar', 'load_tar', 'TarSounds', 'webdataset', 'write_tars']
 
-# %% ../../nbs/75_tarshards.ipynb #967e4b0e
+# %% ../../nbs/75_tarshards.ipynb #ff26169d
 import io, json, os, re, tarfile, tempfile
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ import soundfile as sf, torch
 from xxhash import xxh3_128_hexdigest
 from ..audio import EXTENSIONS, SAMPLE_RATE, AudioError, load_audio
 from .registry import Entry, FileDataset, register_dataset, take_split
-from .store import Store, StoreDataset, is_store
+from .store import Store, from_store, is_store
 from ..shards import disk_faults, write_sealed
 
 # %% ../../nbs/75_tarshards.ipynb #5435f8df
@@ -68,7 +68,7 @@ def read_tar(
     if name not in (found := list_tar(tar)): raise FileNotFoundError(f'{tar}: there is no {name!r} in it')
     with open(tar, 'rb') as f: f.seek(found[name][0]); return f.read(found[name][1])
 
-# %% ../../nbs/75_tarshards.ipynb #78a9ae98
+# %% ../../nbs/75_tarshards.ipynb #4af370f8
 _splits = {'train':'train', 'valid':'valid', 'val':'valid', 'validation':'valid', 'dev':'valid', 'test':'test', 'eval':'test'}
 def _as_path(path): # a sound in a tar as a file, for as long as it is read
     f = tempfile.NamedTemporaryFile(suffix=Path(path).suffix); f.write(read_tar(path)); f.flush()
@@ -114,7 +114,9 @@ def _samples(tar): # (key, name of the sound, what is known)
     steps='audiossl prepare webdataset FOLDER STORE')
 def webdataset(data_path, split='train', transform=None, target_transform=None, return_key=False, valid='own', classes=None, multi_label=None):
     "`classes`: their names, in order; `multi_label`: several at once? None: as the sounds have it; `valid='test'`: choose by the test sounds"
-    if is_store(data_path): return StoreDataset(data_path, split, valid=valid, transform=transform, target_transform=target_transform, return_key=return_key)
+    kw = dict(transform=transform, target_transform=target_transform, return_key=return_key)
+    settled = ['classes']*bool(classes)+['multi_label']*(multi_label is not None)
+    if (ds := from_store(data_path, (), settled, split=split, valid=valid, **kw)) is not None: return ds
     root = Path(data_path)
     tars = [root] if root.suffix=='.tar' else sorted(root.glob('*.tar'))
     if not tars: raise FileNotFoundError(f'{root}: no .tar file in it')
@@ -126,7 +128,7 @@ def webdataset(data_path, split='train', transform=None, target_transform=None, 
     if unknown := sorted(map(str, names-index.keys())): raise ValueError(f'{root}: label {unknown[0]!r} is not among the {len(classes)} classes')
     if multi_label is None: multi_label = about.get('multi_label', any(len(k['labels'])!=1 for *_,k in samples))
     entries = [Entry(key, path, tuple(index[l] for l in k['labels']), tuple((index[l],a,b) for l,a,b in k.get('events', ())), s, k.get('fold', 0)) for s,path,key,k in samples]
-    return TarSounds(take_split(entries, split, valid=valid), classes, multi_label, transform=transform, target_transform=target_transform, return_key=return_key)
+    return TarSounds(take_split(entries, split, valid=valid), classes, multi_label, **kw)
 
 # %% ../../nbs/75_tarshards.ipynb #e19eb1dd
 def _inside(key): # the key as a name in a tar: nothing after the first dot belongs to it
