@@ -198,7 +198,7 @@ def _place(clips, table, classes, length, base, merge, slack): # the true events
         raise ValueError(f'{two}: {classes[c[k]]} overlaps the one of {one}; events of one class may touch, not overlap (merge joins them)')
     return a+base[i], b+base[i], i, np.searchsorted(c, np.arange(len(classes)+1)), said
 
-# %% ../../nbs/54_decoding.ipynb #61cf0669
+# %% ../../nbs/54_decoding.ipynb #6a056299
 def _key(name): # of a clip: its name without the ending of a sound file
     stem,dot,end = str(name).rpartition('.')
     return stem if dot and end.lower() in ('wav','flac','ogg','mp3','opus') else str(name)
@@ -244,7 +244,7 @@ class Exam:
         x = self.scores.column(c); out = np.full(len(self.edges), -np.inf, x.dtype if x.dtype.kind=='f' else float)
         out[self._at] = x[self._from]
         return out
-    def found(self, c, threshold=.5)->tuple:
+    def found(self, c, threshold=.5)->tuple: # one threshold, or (C,)
         "Onsets and offsets of what is found of a class."
-        x = self.column(c)>np.float64(threshold)
+        x = self.column(c)>np.broadcast_to(np.asarray(threshold, float), len(self.classes))[c]
         return self.edges[x & ~np.roll(x, 1)], self.edges[np.roll(x, 1) & ~x]
