@@ -40,7 +40,7 @@ def plan(
         m.update(max_steps=steps, warmup_steps=max(1, round(m['warmup_steps']*steps/m['max_steps'])))
     return dict(name=name, module={**m, **changes}, views=p['views'], data={**p['data'], 'gpus': processes})
 
-# %% ../nbs/72_pretrain.ipynb #c9e59dda
+# %% ../nbs/72_pretrain.ipynb #eac1ef3e
 def _unusable(error): # also of an error that comes out of a worker process with that one's traceback
     said = str(error).strip().splitlines()[-1].split('AudioError: ')[-1].rstrip('.')
     return RunError(f'{said}; take it out of the folder or replace it, and run the same command again')
@@ -56,7 +56,7 @@ def training_data(
     views = (ClipViews if clip else FrameViews)(**plan['views'])
     total = m['max_steps']*d['gpus']
     if data is None:                                        # two crops of one scene shall differ
-        return SceneBatches([w for _,w in pretraining_pool(('train',))], seed, total, d['batch_size'], views, d['seconds']*(1.5 if clip else 1.))
+        return SceneBatches([w for _,w in pretraining_pool(('train',))], seed, total, d['batch_size'], views, d['seconds']*(1.5 if clip else 1.), **d.get('scenes', {}))
     folder = Path(data)
     if not folder.is_dir(): raise RunError(f'--data {data}: no such folder; name a folder of sound files')
     files = sorted(find_audio(folder))

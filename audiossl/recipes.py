@@ -11,20 +11,22 @@ from copy import deepcopy
 from difflib import get_close_matches
 from fnmatch import fnmatch
 
-# %% ../nbs/48_recipes.ipynb #de74dc7c
+# %% ../nbs/48_recipes.ipynb #4b7c7e95
 _CODE = "the authors' code (github.com/Audio-WestlakeU/audiossl, 2025-09)"
 _CLIP = dict(kind='pretrain', method='atst_clip', source=f'training script of ATST-Clip in {_CODE}; method: arXiv:2204.12076')
 _FRAME = dict(kind='pretrain', method='atst_frame', source=f'training script of ATST-Frame in {_CODE}; method: arXiv:2306.04186', symmetric=True)
 _MASKED = dict(anchor_len=10., aug_tea=False, aug_stu=True, mask_type='block', mask_ratio=.65, mask_len=5)
-_OURS = dict(source='this package, not a paper', arch='tiny', hidden=512, lr=8e-3, gpus=1, batch_size=32, warmup_steps=300, max_steps=3000, ema=.99, subset=None)
+_OURS = dict(source='this package, not a paper; found in notebook 82', arch='tiny', hidden=512, lr=8e-3, gpus=1, batch_size=32, warmup_steps=1400, max_steps=14_000, ema=.999, subset=None,
+    scenes=dict(made=.5, gap_s=(0.,.2), gain_db=(-12.,0.), noise_db=(-80.,-50.))) # how bundled sounds are strung together, and the share of scenes made up
 
 PRETRAIN = dict( # lr is what is typed: for 256 clips; batch_size is of one GPU; subset: clips of AudioSet's unbalanced training set
-    atst_clip_tiny={**_CLIP, **_OURS, 'views': dict(anchor_len=(1.6,1.6), positive_len=(1.6,1.6)), 'note': 'For the bundled sounds; by analogy, not studied.'},
+    atst_clip_tiny={**_CLIP, **_OURS, 'views': dict(anchor_len=(1.6,1.6), positive_len=(1.6,1.6)), 'note': 'For the bundled sounds and made-up ones.'},
     atst_clip_small=dict(_CLIP, arch='small', lr=5e-4, gpus=4, batch_size=384, warmup_steps=1300, max_steps=39_100, ema=.99, subset=200_000,
         views=dict(anchor_len=(9.,9.), positive_len=(6.,6.)), note="View 1 has 9 s in the script, 6 s where its option is left alone."),
     atst_clip_base=dict(_CLIP, arch='base', lr=2e-4, gpus=6, batch_size=256, warmup_steps=15_860, max_steps=318_000, ema=.9995, subset=3_000_000,
         views=dict(anchor_len=(6.,6.), positive_len=(6.,6.)), note='The subset is larger than the set: all clips are used.'),
-    atst_frame_tiny={**_FRAME, **_OURS, 'views': dict(_MASKED, anchor_len=1.6, mix_up=False, win_length=1024), 'note': "For the bundled sounds; from the quickstart's study."},
+    atst_frame_tiny={**_FRAME, **_OURS, 'avg_blocks': 4, 'views': dict(_MASKED, anchor_len=1.6, mix_up=False, win_length=1024),
+        'note': 'For the bundled sounds and made-up ones. The target is the mean of all four blocks.'},
     atst_frame_small=dict(_FRAME, arch='small', lr=4e-4, gpus=4, batch_size=256, warmup_steps=1950, max_steps=58_500, ema=.997, subset=200_000,
         views=dict(_MASKED, win_length=640), note='win_length is 640 in the script, 1024 in the command of the README.'),
     atst_frame_base=dict(_FRAME, arch='base', lr=8e-5, gpus=7, batch_size=144, warmup_steps=19_900, max_steps=398_000, ema=.9996, subset=3_000_000,
@@ -114,7 +116,7 @@ def peak_lr(recipe:dict, # from `recipe`
     lr,size = recipe['lr'], [recipe[k] if v is None else v for k,v in dict(batch_size=batch_size, gpus=gpus).items()]
     return tuple(scaled_lr(o, *size) for o in lr) if isinstance(lr, tuple) else lr and scaled_lr(lr, *size)
 
-# %% ../nbs/48_recipes.ipynb #d62d2349
+# %% ../nbs/48_recipes.ipynb #1bd8372c
 def pretrain_arguments(recipe:dict, # of kind 'pretrain', from `recipe`
     batch_size:int|None=None, # clips a step on one GPU; None: the recipe's
     gpus:int|None=None, # None: the recipe's
@@ -126,11 +128,11 @@ def pretrain_arguments(recipe:dict, # of kind 'pretrain', from `recipe`
     if size<1 or n<1: raise ValueError(f'batch_size={size}, gpus={n}: at least 1')
     k = size*n/(r['batch_size']*r['gpus']) if keep_clips else 1
     module = dict(arch=r['arch'], learning_rate=peak_lr(r, size, n), warmup_steps=round(r['warmup_steps']/k), max_steps=round(r['max_steps']/k), ema=r['ema']**k)
-    module |= {o: r[o] for o in ('hidden','symmetric') if o in r}
+    module |= {o: r[o] for o in ('hidden','symmetric','avg_blocks') if o in r}
     if r['method']=='atst_clip': module |= dict(train_len=views['anchor_len'][0])
     else: module |= dict(anchor_len=views['anchor_len'], win_length=views['win_length'])
     seconds = max(views['anchor_len'] + views['positive_len']) if r['method']=='atst_clip' else views['anchor_len']
-    return dict(module=module, views=views, data=dict(batch_size=size, gpus=n, subset=r['subset'], seconds=seconds))
+    return dict(module=module, views=views, data=dict(batch_size=size, gpus=n, subset=r['subset'], seconds=seconds, **{k: dict(r[k]) for k in ('scenes',) if k in r}))
 
 # %% ../nbs/48_recipes.ipynb #a33d823b
 _README,_PWC,_WIZ = "README of the authors' code, clip method", 'paperswithcode page of arXiv:2204.12076', 'wizwand page of arXiv:'
