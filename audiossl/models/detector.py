@@ -81,7 +81,7 @@ class EncoderFrames(nn.Module):
 
     def forward(self, x): "Frames (B, T//4, D) of a log-mel (B, 1, F, T)."; return self.above(self.below(x))
 
-# %% ../../nbs/36_detector.ipynb #9748df22
+# %% ../../nbs/36_detector.ipynb #9e3756fb
 def arrange_tokens(
     tokens:Tensor, # (B, skip+P, D)
     rows:int=1, # bands of frequency that have a token each
@@ -103,11 +103,12 @@ class OtherFrames(nn.Module):
         encoder:nn.Module, # gives tokens (B, P, D) of what `view` gives
         width:int, # of a frame's vector
         frame_s:float, # s, length of a frame; with `net_pooling=round(frame_s*100)` datasets of events have labels of this length
-        view=None, # from a wave (1, N) to (picture, frames); None: a log-mel as for the encoders of this package
+        view=None, # from a wave (1, N) to (picture (1, F, T), T); None: a log-mel as for the encoders of this package
         **arrange # of `arrange_tokens`
     ):
         super().__init__()
         self.encoder,self.width,self.frame_s,self.view,self.arrange = encoder,width,frame_s,view,arrange
+    def front(self): "From waves (b, N) to pictures (b, F, T)."; return LogMel() if self.view is None else lambda waves: torch.stack([self.view(w[None])[0][0] for w in waves])
     def below(self, x): "The picture itself: nothing is computed in advance."; return x
     def above(self, x): "Frames (B, T, width)."; return arrange_tokens(self.encoder(x), **self.arrange)
     def forward(self, x): return self.above(x)
