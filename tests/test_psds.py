@@ -242,6 +242,12 @@ def test_event_f1_matches_as_many_as_can_be():
     far = Exam(Scores({'a': found, 'b': 0*found}, 'A'), {'a': [], 'b': [('A',1.,1.96)]}, {'a': 10., 'b': 10.})
     assert event_f1(far).tp==[0]                                                              # not in the same clip
 
+def test_segments_of_short_clips():
+    s = np.zeros((250,1)); s[0:30] = s[200:225] = 1                                           # 0-1.2 s, and 8-9 s, which lies after the end
+    for tail in ('drop', 'count'):
+        f = segment_f1(Exam(Scores({'a': s, 'b': 0*s}, 'A'), {'a': [('A',0.,.5)], 'b': [('A',9.,10.)]}, {'a': 6.5, 'b': 10.}, tail))
+        assert (f.tp, f.fp, f.n_ref)==([1],[1],[2])
+
 def test_thresholds_by_class(exams):
     e = exams['raw']; t = np.linspace(.1, .9, 10)
     for f in (intersection_f1, event_f1, segment_f1): np.testing.assert_array_equal(f(e, t).tp, [f(e, v).tp[c] for c,v in enumerate(t)])

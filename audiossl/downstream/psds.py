@@ -49,7 +49,7 @@ def intersection_counts(
             ct[c,k] = (k!=c)*enough(np.bincount(d, w, (~ok).sum()), n[~ok], cttc).sum()
     return tp, fp, ct
 
-# %% ../../nbs/55_psds.ipynb #5e6d5907
+# %% ../../nbs/55_psds.ipynb #df44b848
 class F1(float):
     "Mean of the F1 of the classes, as a float that remembers them; classes that neither occur nor are found do not count."
     def __new__(cls, tp, fp, n_ref): # (C,) each
@@ -86,7 +86,7 @@ def segment_f1(exam:Exam, threshold=.5, segment_s:float=1.)->F1: # s, length of 
     S = round(segment_s*1e6); n = -(-exam.length//S); start = n.cumsum()-n
     def active(on, off): # (segments,) bool
         i = np.searchsorted(exam.base, on, 'right')-1
-        a,b = (on-exam.base[i])//S, np.minimum(-(-(off-exam.base[i])//S), n[i])
+        a,b = np.minimum((on-exam.base[i])//S, n[i]), np.minimum(-(-(off-exam.base[i])//S), n[i])
         return (np.bincount(start[i]+a, minlength=n.sum()+1)-np.bincount(start[i]+b, minlength=n.sum()+1)).cumsum()[:-1]>0
     both = [(active(*exam.found(c, threshold)), active(*exam.refs(c))) for c in range(len(exam.classes))]
     return F1([(p&y).sum() for p,y in both], [(p&~y).sum() for p,y in both], [y.sum() for _,y in both])
