@@ -80,7 +80,7 @@ class Distiller(FineTuner):
         d,c,share = distill_loss(imitation, told, self.soft), label_loss(own, labels, self.soft), self.hparams.lambda_d
         return own, dict(loss=share*d+(1-share)*c, loss_d=d, loss_c=c)
 
-# %% ../../nbs/53_distill.ipynb #1f41a53a
+# %% ../../nbs/53_distill.ipynb #b3f44e2a
 def save_classifier(
     model:Classifier, # trained
     folder, # made if missing
@@ -103,7 +103,7 @@ def save_classifier(
 def load_classifier(
     source, # folder of `save_classifier`, or a fine-tuning or distillation checkpoint
     num_labels:int|None=None # C of the task at hand; None: any
-)->Classifier: # in evaluation mode; `.classes`, `.multi_label` as far as known
+)->Classifier: # in evaluation mode; `.classes`, `.multi_label`, `.about` as far as known
     "A classifier from disk."
     path,info = Path(source), {}
     if path.is_dir() and (path/'classifier.json').is_file():
@@ -120,5 +120,5 @@ def load_classifier(
     f = ClipFeatures(encoder, info.get('n_blocks', 1), info.get('chunk') or (601 if isinstance(encoder, ClipEncoder) else None), info.get('parity', False))
     if f.width!=width: raise CheckpointError(f'{path}: its head takes vectors of {width} numbers, its encoder gives {f.width}')
     model = Classifier(f, C); model.head.load_state_dict(head)
-    model.classes,model.multi_label = tuple(info.get('classes', ())), info.get('multi_label')
+    model.classes,model.multi_label,model.about = tuple(info.get('classes', ())), info.get('multi_label'), info.get('about', {})
     return model.eval()
