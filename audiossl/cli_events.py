@@ -16,9 +16,10 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-# %% ../nbs/78_cli_events.ipynb #7cab94a3
+# %% ../nbs/78_cli_events.ipynb #70696e8b
 from .cli import app, console
-from .cli_data import counting, main
+from .cli_data import counting
+from .cli_judge import main
 
 # %% ../nbs/78_cli_events.ipynb #5bd96383
 class _Once: # an exam that remembers what it found at one threshold, so that each class is read once for all kinds of F1
