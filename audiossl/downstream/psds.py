@@ -147,7 +147,7 @@ class Scenario(NamedTuple):
 PSDS1,PSDS2 = Scenario(), Scenario(.1, .1, .3, .5)
 SCENARIOS = dict(psds1=PSDS1, psds2=PSDS2, psds1_alpha_st0=PSDS1._replace(alpha_st=0.), psds2_alpha_st0=PSDS2._replace(alpha_st=0.))
 
-# %% ../../nbs/55_psds.ipynb #27206f87
+# %% ../../nbs/55_psds.ipynb #ed9a3f45
 def _filled(n, rest, at, values): out = np.broadcast_to(rest, n).copy(); out[at] = values; return out
 
 class _Cover: # how much of each class lies before each frame, in the clips where it occurs
@@ -167,19 +167,19 @@ class _Cover: # how much of each class lies before each frame, in the clips wher
         u,base,c = np.concatenate(rows, 1)[:,np.argsort(np.concatenate(rows, 1)[0], kind='stable')].astype(int)
         rank = np.arange(len(u))-np.searchsorted(u, u)
         self.ranks = [(_filled(len(size), self.none, u[rank==j], base[rank==j]), _filled(len(size), -1, u[rank==j], c[rank==j])) for j in range(rank.max(initial=-1)+1)]
-    def of(self, base, a, b): i = base[self.clip[a]]; return self.sum[i+b]-self.sum[i+a]
+    def of(self, base, clip, a, b): i = base[clip]; return self.sum[i+b]-self.sum[i+a]
 
 def _changes(exam, cover, c, kinds, block=1<<18): # for each (dtc, gtc, cttc, alpha_ct): levels, falling; tp, fp and cost of cross triggers an hour just below each
     x,(g_on,g_off),out,others = exam.column(c),exam.refs(c),{k: [] for k in kinds},max((exam.n_ref>0).sum()-1, 1)
     cuts = exam.starts[np.unique(np.append(np.searchsorted(exam.starts[:-1], np.arange(0, len(x), block)), len(exam.clips)))] # whole clips
     for i,j in zip(cuts[:-1], cuts[1:]):
-        r = all_runs(x[i:j], np.diff(exam.starts).max()); a,b = r.first+i, r.end+i
-        on,off = exam.edges[a],exam.edges[b]; n,own = off-on,cover.of(cover.base[c], a, b)
+        r = all_runs(x[i:j], np.diff(exam.starts).max()); a,b = r.first+i, r.end+i; clip = cover.clip[a]
+        on,off = exam.edges[a],exam.edges[b]; n,own = off-on,cover.of(cover.base[c], clip, a, b)
         for dtc,gtc,cttc,alpha in kinds:
             ok = _enough(own, n, dtc); cost = np.zeros(len(ok)); todo = np.flatnonzero(~ok)
             for base,cls in cover.ranks if alpha else ():
-                todo = todo[cls[cover.clip[a[todo]]]>=0]; kind = cls[cover.clip[a[todo]]]
-                hit = (kind!=c) & _enough(cover.of(base, a[todo], b[todo]), n[todo], cttc)
+                kind = cls[clip[todo]]; todo,kind = todo[kind>=0],kind[kind>=0]                           # clips with so many classes
+                hit = np.flatnonzero(_enough(cover.of(base, clip[todo], a[todo], b[todo]), n[todo], cttc) & (kind!=c))
                 cost[todo[hit]] += 3600*alpha/others/exam.ref_s[kind[hit]]
             fp,cost = r.born((~ok).astype(float)),r.born(cost); some = np.flatnonzero((fp!=0) | (cost!=0))
             s = np.flatnonzero(ok & (own>0) & (r.level>r.floor))
