@@ -18,6 +18,7 @@ from audiossl.models.detector import Detector, EncoderFrames, FrameHead, OtherFr
 from audiossl.models.frame import frame_encoder
 from audiossl.models.weights import CheckpointError
 from audiossl.scenes import SIDES, make_bank
+from audiossl.standins import write_standin
 from audiossl.transforms.logmel import LogMel
 from audiossl.transforms.views import EvalView
 
@@ -115,7 +116,7 @@ def test_policies(root, policy, tmp_path):
 def test_kept_features_change_nothing(root, tmp_path):
     got = []
     for kept in (False, True):
-        data,d = module(root), seeded(lambda: Detector(EncoderFrames(small_encoder()), ['x']*0 or desed(root).classes, 'last'))
+        data,d = module(root), seeded(lambda: Detector(EncoderFrames(small_encoder()), desed(root).classes, 'last'))
         if kept: keep_below(d, data)
         with quiet(): train_detector(d, data, tmp_path/str(kept), dict(DETECTION['scenes'], epochs=2, blank=0), seed=3)
         got.append(d.state_dict())
@@ -135,17 +136,21 @@ def test_mean_teacher(root, tmp_path):
     task = DetectionTask(d, recipe, 10)
     assert task.trust[0]==pytest.approx(2*math.exp(-5)) and task.trust[-1]==2. and not any(p.requires_grad for p in task.teacher.parameters())
 
+def test_every_recipe_runs(root, tmp_path):
+    with quiet():
+        a = run_detection(root, small_encoder(), tmp_path/'a', 'mean_teacher', epochs=1, batch_sizes=(4,2,2))
+        b = run_detection(write_standin('as_strong', tmp_path/'strong'), small_encoder(), tmp_path/'b', 'as_strong', 'as_strong', epochs=1, batch_sizes=(2,))
+        c = run_detection(root, small_encoder(), tmp_path/'c', 'desed', epochs=1, batch_sizes=(4,2))
+    assert a['curve'][0]['consistency']>=0 and len(b['threshold'])==len(b['detector'].classes) and b['detector'].head.attention is None
+    assert c['detector'].policy=='last' and all(0<=v<=1 for r in (a,b,c) for k,v in r['figures'].items() if k!='hours')
+
 def test_goes_on_after_a_stop(root, tmp_path):
     recipe = dict(DETECTION['scenes'], epochs=3)
-    def start(folder, show=lambda row: None):
-        data,d = module(root), Detector(small_crnn(), desed(root).classes, 'full')
-        with quiet(): train_detector(seeded(lambda: d), data, folder, recipe, seed=1, show=show)
-        return d.state_dict()
-    d = [seeded(lambda: Detector(small_crnn(), desed(root).classes, 'full')) for _ in range(2)]
+    d = [seeded(lambda: Detector(small_crnn(), desed(root).classes, 'full')) for _ in range(3)]
     with quiet(): train_detector(d[0], module(root), tmp_path/'a', recipe, seed=1)
     def stop(row):
         if row['epoch']==1: raise KeyboardInterrupt
-    with quiet(), pytest.raises((KeyboardInterrupt, SystemExit)): train_detector(seeded(lambda: Detector(small_crnn(), desed(root).classes, 'full')), module(root), tmp_path/'b', recipe, seed=1, show=stop)
+    with quiet(), pytest.raises((KeyboardInterrupt, SystemExit)): train_detector(d[2], module(root), tmp_path/'b', recipe, seed=1, show=stop)
     with quiet(): curve = train_detector(d[1], module(root), tmp_path/'b', recipe, seed=1)
     assert len(curve)==3 and all(torch.allclose(a, b, atol=1e-5) for a,b in zip(d[0].state_dict().values(), d[1].state_dict().values()))
 

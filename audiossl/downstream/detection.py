@@ -6,7 +6,7 @@
 __all__ = ['DETECTION', 'detection_loss', 'learning_groups', 'DetectionTask', 'Kept', 'keep_below', 'train_detector',
            'score_split', 'choose_decoding', 'judge_detector', 'run_detection']
 
-# %% ../../nbs/56_detection.ipynb #25e1c5c5
+# %% ../../nbs/56_detection.ipynb #252bd6a5
 import copy, math
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
@@ -17,6 +17,7 @@ from .decoding import Exam, Scores, median_filter
 from .finetune import fit_classifier
 from .psds import F1, PSDS1, event_f1, intersection_f1, psds_score, psds_scores, run_f1
 from ..lightning.datamodules import FrameDataModule
+from ..manifest import is_store
 from ..methods.schedule import _KeepsRandomState, at, cosine_schedule
 from ..methods.teacher import ema_update
 from ..models.clip import MelBlocks
@@ -118,7 +119,7 @@ class DetectionTask(_KeepsRandomState):
         told = float(F1((p&t).sum(0), (p&~t).sum(0), t.sum(0)))
         self.log_dict(dict(val_loss=loss, val_run_f1=found, val_weak_f1=told, val_F1=found+told, val_fit=1-loss))
 
-# %% ../../nbs/56_detection.ipynb #3e0f47b0
+# %% ../../nbs/56_detection.ipynb #521c3fc7
 class Kept(Dataset):
     "Items of a dataset of events, with tokens for pictures."
     transform = target_transform = None
@@ -159,10 +160,9 @@ def train_detector(
     if recipe.get('steps') and hasattr(data.sampler, 'length_of'): data.sampler.length_of = 0
     task = DetectionTask(detector, recipe, len(data.train_dataloader())); Path(folder).mkdir(parents=True, exist_ok=True)
     curve = fit_classifier(task, data, folder, 'best', device, seed, show)
-    detector.load_state_dict(task.judged.state_dict()); detector.to('cpu').eval()
-    return curve
+    detector.load_state_dict(task.judged.state_dict()); detector.to('cpu').eval(); return curve
 
-# %% ../../nbs/56_detection.ipynb #4055a09d
+# %% ../../nbs/56_detection.ipynb #6bee681b
 @torch.no_grad()
 def score_split(
     detector:Detector, # in evaluation mode
@@ -187,7 +187,7 @@ def choose_decoding(
     scores:Scores, # of validation clips
     truth:dict, # clip -> events
     seconds:dict, # clip -> s
-    windows=(1,3,5,7,11,15,21,31), # frames, odd
+    windows=(1,3,5,7,11,15,21,31,45,61), # frames, odd
     thresholds=tuple(np.round(np.arange(.04, .97, .04), 2)) # to try
 )->tuple: # window (C,), threshold (C,); 7 and 0.5 for a class without events
     "How to listen: a median filter and a threshold for each class."
@@ -216,7 +216,7 @@ def judge_detector(
     f1 = {f.__name__: float(f(exam, threshold)) for f in (event_f1, intersection_f1)}
     return dict({k: float(v) for k,v in psds_scores(exam).items()}, **f1, hours=sum(seconds.values())/3600)
 
-# %% ../../nbs/56_detection.ipynb #98525e2f
+# %% ../../nbs/56_detection.ipynb #5375ad1d
 def run_detection(
     data_path, # folder of the dataset as published, or a store
     network:nn.Module|None, # encoder of this package or `OtherFrames`, taken over; None: `SmallCRNN` from scratch
@@ -238,7 +238,8 @@ def run_detection(
         frames = SmallCRNN() if network is None else EncoderFrames(network) if isinstance(network, MelBlocks) else network
         view,policy = getattr(frames, 'view', None), 'full' if network is None else r['policy']
         if view is None: view = EvalView(10., n_mels=(f := frames.front()).n_mels, win_length=f.win_length)
-        data = FrameDataModule(data_path, data_name, 32, [view]*3, r['batch_sizes'], workers, seed, net_pooling=round(frames.frame_s*100))
+        more = dict(parts=('synthetic','weak','unlabelled','synthetic_validation','validation')) if len(r['batch_sizes'])==3 and not is_store(data_path) else {}
+        data = FrameDataModule(data_path, data_name, 32, [view]*3, r['batch_sizes'], workers, seed, net_pooling=round(frames.frame_s*100), **more)
         detector = Detector(frames, data.classes, policy, r['attention'], r['bias']).to(device)
     if keep and not (policy=='full' and isinstance(frames, EncoderFrames)): keep_below(detector, data)
     curve = train_detector(detector, data, folder, r, device, seed, show)
