@@ -6,8 +6,8 @@
 __all__ = ['THRESHOLDS', 'median_filter', 'decode', 'Scores', 'write_scores', 'read_scores', 'Table', 'read_truth',
            'read_durations', 'Exam']
 
-# %% ../../nbs/54_decoding.ipynb #f264918e
-import csv, os, struct, zipfile, zlib
+# %% ../../nbs/54_decoding.ipynb #4dd48c9b
+import csv, mmap, os, struct, zipfile, zlib
 from itertools import islice
 from pathlib import Path
 import numpy as np
@@ -56,7 +56,7 @@ def decode(
     runs = [(classes[c], round(a*frame_s, 6), min(round(b*frame_s, 6), end)) for c,a,b in find_runs(median_filter(s, window)>t)]
     return sorted([r for r in runs if r[2]>r[1]], key=lambda r: r[1:])
 
-# %% ../../nbs/54_decoding.ipynb #2b05da67
+# %% ../../nbs/54_decoding.ipynb #9088ff90
 class Scores:
     "Scores of many clips, a row for each class."
     def __init__(self,
@@ -85,7 +85,8 @@ class Scores:
     def column(self, c:int # class number
     )->np.ndarray: # (all frames,), clip after clip
         "One class in all clips."
-        x = np.concatenate([b[c] for b in self.blocks])
+        x,files = np.concatenate([b[c] for b in self.blocks]),[b.base for b in self.blocks if isinstance(b.base, mmap.mmap)]
+        for m in files if hasattr(mmap, 'MADV_DONTNEED') else (): m.madvise(mmap.MADV_DONTNEED) # what was read need not stay in memory
         if not np.isfinite(x).all():
             f = int(np.flatnonzero(~np.isfinite(x))[0]); i = int(np.searchsorted(self.starts, f, 'right'))-1
             raise ValueError(f'{self.name}: {self.clips[i]}: {self.classes[c]} is {x[f]} in frame {f-self.starts[i]}; finite numbers are allowed')
@@ -198,7 +199,7 @@ def _place(clips, table, classes, length, base, merge, slack): # the true events
         raise ValueError(f'{two}: {classes[c[k]]} overlaps the one of {one}; events of one class may touch, not overlap (merge joins them)')
     return a+base[i], b+base[i], i, np.searchsorted(c, np.arange(len(classes)+1)), said
 
-# %% ../../nbs/54_decoding.ipynb #6a056299
+# %% ../../nbs/54_decoding.ipynb #8c3f8082
 def _key(name): # of a clip: its name without the ending of a sound file
     stem,dot,end = str(name).rpartition('.')
     return stem if dot and end.lower() in ('wav','flac','ogg','mp3','opus') else str(name)
@@ -242,8 +243,7 @@ class Exam:
     def column(self, c)->np.ndarray: # (frames and ends of clips,)
         "Scores of a class, each clip closed by minus infinity; they begin at `edges`."
         x = self.scores.column(c); out = np.full(len(self.edges), -np.inf, x.dtype if x.dtype.kind=='f' else float)
-        out[self._at] = x[self._from]
-        return out
+        out[self._at] = x[self._from]; return out
     def found(self, c, threshold=.5)->tuple: # one threshold, or (C,)
         "Onsets and offsets of what is found of a class."
         x = self.column(c)>np.broadcast_to(np.asarray(threshold, float), len(self.classes))[c]
