@@ -195,3 +195,16 @@ def test_the_face_is_lazy():
     code = 'import sys, audiossl, audiossl.explore, audiossl.plot, audiossl.transforms.views; print([o for o in ("ipywidgets","anywidget") if o in sys.modules], dir(audiossl.explore))'
     out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout
     assert out.startswith('[]') and 'SpectrogramExplorer' in out
+
+def test_stored_windows_hold_the_javascript_of_today():
+    "a notebook whose window was stored before its JavaScript changed must be run again"
+    import html
+    from audiossl.explore.base import static_page
+    old = []
+    for p in sorted((ROOT/'nbs').glob('6[0-8]_explore_*.ipynb')):
+        text = ''.join(''.join(o.get('data', {}).get('text/html', '')) for c in json.loads(p.read_text(encoding='utf-8'))['cells'] for o in c.get('outputs', []))
+        page = html.unescape(re.search(r'srcdoc="([^"]*)"', text)[1]); entry = [e for e in re.findall(r'class (\w+) extends Explorer', page)]
+        module = next(p.name for p in JS.glob('*.js') if f'class {entry[0]} extends Explorer' in p.read_text(encoding='utf-8'))
+        want = static_page(module, '', {}); script = want[want.index('<script'):want.index('\nwindow_.render')]
+        if script not in page: old.append(p.name)
+    assert not old, f'`make notebooks NB=...` for {", ".join(old)}'

@@ -3,7 +3,8 @@ from importlib import import_module
 
 _names = {'SpectrogramExplorer': 'explore.spectrogram', 'plot_spectrogram': 'explore.spectrogram',
           'AugmentationLab': 'explore.augment', 'plot_trace': 'explore.augment',
-          'MaskExplorer': 'explore.mask', 'plot_views': 'explore.mask'}
+          'MaskExplorer': 'explore.mask', 'plot_views': 'explore.mask',
+          'AttentionExplorer': 'explore.attention', 'plot_head': 'explore.attention'}
 __all__ = list(_names)
 
 def __getattr__(name):

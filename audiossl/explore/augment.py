@@ -68,7 +68,7 @@ def trace(
         views.append(x[0])
     return Trace(views, inputs, drawn, list(range(step)), mask)
 
-# %% ../../nbs/62_explore_augment.ipynb #3797ceaa
+# %% ../../nbs/62_explore_augment.ipynb #5e40ae32
 def plot_trace(
     t:Trace, # from `trace`
     ax=None # three matplotlib axes; None: a new figure
@@ -84,7 +84,7 @@ def plot_trace(
 
 class AugmentationLab(Explorer):
     "Original, view 1, view 2; every drawn number can be seen and changed, every view heard, the memory bank looked into."
-    entry,title,height = 'augment.js', 'Augmentation lab', 900
+    entry,title,height = 'augment.js', 'Augmentation lab', 960
     SETTINGS = dict(step=1, seed=0, method='frame', seconds=2., aug_tea=False, crop=True, mixup=True, warp=True, edits={}, difference=False, sheet=False)
 
     def __init__(self,

@@ -125,7 +125,7 @@ def static_page(
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>body{{margin:0}}\n{(JS/"window.css").read_text(encoding="utf-8")}</style>'
         f'<body><main id="root"></main><script type="module">\n{script}\nwindow_.render({{model: staticModel({text}), el: document.getElementById("root")}});\n</script></body></html>')
 
-# %% ../../nbs/60_explore_base.ipynb #23b736c3
+# %% ../../nbs/60_explore_base.ipynb #40b7ac7e
 _Widget = anywidget.AnyWidget if anywidget else object
 def _trait(kind): return getattr(traitlets, kind)().tag(sync=True) if anywidget else None
 
@@ -134,7 +134,11 @@ class _Shown(_Widget):
     def page(self)->str: # HTML
         "A page of its own with all that it shows."
         meta,raw = pack(self.shown, exact=False)
-        return static_page(self.entry, self.title, dict(defaults=self.SETTINGS, settings=self.settings, sounds=meta, samples=raw, data=self.data, error=self.error))
+        return static_page(self.entry, self.title, {**dict(defaults=self.SETTINGS, settings=self.settings, sounds=meta, samples=raw, data=self.data, error=self.error), **self.extra()})
+
+    def extra(self)->dict: # name -> value, bytes allowed
+        "What else the page needs where there is no kernel to ask."
+        return {}
 
     def render_static(self)->str: # HTML
         "`page` in a frame of a larger page, shut off from it."
@@ -148,7 +152,7 @@ class _Shown(_Widget):
         if os.environ.get('AUDIOSSL_WINDOWS')!='static': return super()._repr_mimebundle_(**kwargs)
         return {'text/plain': f'{self!r}: run this cell for the live window', 'text/html': self.render_static()}
 
-# %% ../../nbs/60_explore_base.ipynb #0d68c09f
+# %% ../../nbs/60_explore_base.ipynb #92ae9fee
 class Explorer(_Shown):
     "A window; what it shows is said by `entry`, `SETTINGS` and `plot` of the classes below it."
     entry,SETTINGS,title,height = '', {}, 'Explorer', 760 # module, settings with their defaults, name, pixels of the static form
@@ -164,7 +168,8 @@ class Explorer(_Shown):
     ):
         if anywidget is None: raise ImportError("the windows need ipywidgets and anywidget: pip install 'audiossl[lab]'; the functions plot_... draw without them")
         self._esm,self._css = bundle(self.entry),(JS/'window.css').read_text(encoding='utf-8')
-        self.shown,bad = ([],[]) if sounds is None else gather(sounds, sr, max_seconds, start)
+        self._how = dict(sr=sr, max_seconds=max_seconds, start=start)
+        self.shown,bad = ([],[]) if sounds is None else gather(sounds, **self._how)
         meta,raw = pack(self.shown)
         first = {'sound': self.shown[0].name} if self.shown else {}
         super().__init__(defaults=self.SETTINGS, settings={**first, **self.checked(settings)}, sounds=meta, samples=raw, data=data or {}, error=' '.join(bad))
@@ -183,10 +188,10 @@ class Explorer(_Shown):
 
     def show(self,
         sounds, # as `gather` takes them
-        **kwargs # sr, max_seconds, start
+        **kwargs # sr, max_seconds, start; those of the window if not given
     ):
         "Show other sounds; if none of them can be shown, the old ones stay and the window says why."
-        good,bad = gather(sounds, **kwargs)
+        good,bad = gather(sounds, **{**self._how, **kwargs})
         if good:
             self.shown,(meta,raw) = good,pack(good)
             with self.hold_sync(): self.sounds,self.samples,self.settings = meta,raw,{**self.settings, 'sound': good[0].name}

@@ -51,7 +51,7 @@ def what_is_left(
     gone = mask.view(-1, 64//high).all(1).repeat_interleave(wide*160)[80:]   # a frame is the 160 samples around its centre
     return wave.masked_fill(torch.nn.functional.pad(gone, (0, max(0, len(wave)-len(gone))))[:len(wave)], 0.)
 
-# %% ../../nbs/63_explore_mask.ipynb #a48d098b
+# %% ../../nbs/63_explore_mask.ipynb #ffcea2d0
 def plot_views(
     wave:Tensor, # (N,) float, 16 kHz
     ax=None, # two matplotlib axes, one below the other; None: a new figure
@@ -76,7 +76,7 @@ def plot_views(
 
 class MaskExplorer(Explorer):
     "Masks on sliders: teacher and student side by side, what is left to hear, and what many masks have in common."
-    entry,title,height = 'mask.js', 'Mask explorer', 860
+    entry,title,height = 'mask.js', 'Mask explorer', 940
     SETTINGS = dict(kind='block', ratio=.65, span=5, min_span=2, no_overlap=False, tokens='frame', seed=0, rolls=100, listen='left')
 
     def __init__(self,

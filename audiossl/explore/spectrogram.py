@@ -53,7 +53,7 @@ def picture_of(
     if stage=='power': return power
     return decibel(power, top_db) if stage=='decibel' else MinMax(min, max)(decibel(power, top_db))
 
-# %% ../../nbs/61_explore_spectrogram.ipynb #12ebd049
+# %% ../../nbs/61_explore_spectrogram.ipynb #7aa2eb07
 def plot_spectrogram(
     wave:Tensor, # (N,) float, 16 kHz
     ax=None, # matplotlib axes; None: a new figure
@@ -76,7 +76,7 @@ def plot_spectrogram(
 
 class SpectrogramExplorer(Explorer):
     "The front end on sliders: wave, picture, sound, and two settings side by side."
-    entry,title,height = 'spectrogram.js', 'Spectrogram explorer', 900
+    entry,title,height = 'spectrogram.js', 'Spectrogram explorer', 960
     SETTINGS = dict(gain_db=0, n_fft=1024, win_length=1024, hop_length=160, f_min=60, f_max=7800, n_mels=64, top_db=80, min=-79.6482, max=50.6842,
         stage='normalised', scale='mel', colours='magma', range_db=130, grid=False)
 

@@ -14,13 +14,14 @@ export function el(tag, props = {}, ...children) {      // an element; text is a
   return res;
 }
 
-let count = 0;                                          // for ids that no two windows share
+let count = 0;                                          // for ids: no two windows of a page share one, each has a module of its own
+const page = Math.random().toString(36).slice(2, 8), newId = () => `ax-${page}-${++count}`;
 
 export class Explorer {
   constructor({model, el: parent}, {testid, title, tries = [], height}) {
     this.model = model; this.rev = 0; this.fields = {}; this.faults = {}; this.ends = [];
     this.defaults = model.get('defaults') ?? {}; this.settings = {...this.defaults, ...model.get('settings')};
-    this.root = el('section', {className: 'ax', dataset: {testid, rev: 0, ms: '', hash: '', state: 'busy'}, 'aria-label': title, role: 'group'});
+    this.root = el('section', {className: 'ax', 'data-lm-suppress-shortcuts': 'true', dataset: {testid, rev: 0, ms: '', hash: '', state: 'busy'}, 'aria-label': title, role: 'group'});
     this.actions = el('div', {className: 'ax-actions'});
     this.stage = el('div', {className: 'ax-stage'});
     this.read = el('div', {className: 'ax-read', dataset: {testid: 'readout'}}, '\u00a0');
@@ -30,6 +31,7 @@ export class Explorer {
     this.python = el('pre', {className: 'ax-code', dataset: {testid: 'code'}, tabIndex: 0, hidden: true, 'aria-label': 'Python code for this picture'});
     const hints = tries.length ? [el('details', {className: 'ax-try'}, el('summary', {}, 'What to try'), el('ol', {}, ...tries.map(t => el('li', {}, t))))] : [];
     this.root.append(el('div', {className: 'ax-head'}, el('div', {className: 'ax-title'}, title), this.actions), ...hints, this.fault, this.stage, this.read, this.panel, this.note, this.python);
+    this.root.addEventListener('keydown', e => e.stopPropagation());          // keys inside are the window's: a notebook around it has plans with arrows
     parent.append(this.root);
     this.themed();
     this.listen('settings', () => this.adopt(model.get('settings')));
@@ -48,15 +50,31 @@ export class Explorer {
   listen(key, f) { this.model.on(`change:${key}`, f); this.ends.push(() => this.model.off(`change:${key}`, f)); }
   adopt(settings) {                                     // settings that came from Python
     const next = {...this.defaults, ...settings};
-    if (JSON.stringify(next) === JSON.stringify(this.settings)) return;
+    if (Object.keys({...next, ...this.settings}).every(k => JSON.stringify(next[k]) === JSON.stringify(this.settings[k]))) return;
     this.settings = next; this.show(); this.schedule();
   }
   get(key) { return this.settings[key]; }
   set(key, value, since = performance.now()) {
     this.settings = {...this.settings, [key]: value};
-    this.show(key); this.schedule(since);
-    clearTimeout(this.saving);
-    this.saving = setTimeout(() => { this.model.set('settings', this.settings); this.model.save_changes(); }, 120);
+    this.show(key); clearTimeout(this.saving);
+    const save = () => { this.saving = null; this.model.set('settings', this.settings); this.model.save_changes(); };
+    if (this.asks?.includes(key) && !this.model.isStatic) this.request(since, save);
+    else { this.schedule(since); this.saving = setTimeout(save, 120); }
+  }
+  // a window whose numbers come from the kernel names the settings that ask for them in `asks`, and calls `answered` when they are there:
+  // one question is on its way at a time, the next one holds the latest settings
+  request(since, save) {
+    this.root.dataset.state = 'busy';
+    if (this.asked) { this.again = {since, save}; return; }
+    const patience = setTimeout(() => this.failed('kernel', 'The kernel does not answer; the last picture is kept.'), 15000);
+    this.asked = {patience, since}; this.again = null;
+    this.model.set('ask', (this.model.get('ask') ?? 0) + 1); save();
+  }
+  answered() {
+    const since = this.asked?.since ?? performance.now();
+    clearTimeout(this.asked?.patience); this.asked = null; this.failed('kernel', '');
+    if (this.again) this.request(this.again.since, this.again.save);
+    this.schedule(since);
   }
   show(key = null) { for (const [k, f] of Object.entries(this.fields)) if (key === null || k === key) f(this.settings[k]); }
   reset() {
@@ -82,7 +100,7 @@ export class Explorer {
       if (this.ended) return;
       this.rev += 1;
       Object.assign(this.root.dataset, {ms: (performance.now() - since).toFixed(1), hash: this.shown ? this.hash(this.shown) : '', rev: this.rev});
-      if (!this.due) this.root.dataset.state = this.fault.hidden ? 'idle' : 'error';
+      if (!this.due && !this.asked) this.root.dataset.state = this.fault.hidden ? 'idle' : 'error';
     });
   }
   failed(who, text) {
@@ -90,7 +108,7 @@ export class Explorer {
     const all = Object.values(this.faults).filter(Boolean).join(' ');
     if (this.fault.textContent !== all) this.fault.textContent = all;
     this.fault.hidden = !all;
-    this.root.dataset.state = all ? 'error' : this.due ? 'busy' : 'idle';
+    this.root.dataset.state = all ? 'error' : this.due || this.asked ? 'busy' : 'idle';
   }
   say(text) { if (this.read.textContent !== text) this.read.textContent = text || '\u00a0'; }
 
@@ -101,7 +119,7 @@ export class Explorer {
     return box;
   }
   slider(parent, key, {label, unit = '', min = 0, max = 1, step = 1, values = null, write = v => String(v)}) { // `values`: a list to choose from
-    const id = `ax${++count}`, out = el('output', {htmlFor: id}), text = v => unit ? `${write(v)} ${unit}` : write(v);
+    const id = newId(), out = el('output', {htmlFor: id}), text = v => unit ? `${write(v)} ${unit}` : write(v);
     const input = el('input', {type: 'range', id, dataset: {key}, min: values ? 0 : min, max: values ? values.length - 1 : max, step: values ? 1 : step});
     const value = () => values ? values[+input.value] : +input.value;
     input.addEventListener('input', e => this.set(key, value(), Math.min(performance.now(), e.timeStamp)));
@@ -114,7 +132,7 @@ export class Explorer {
     return input;
   }
   select(parent, key, {label, options}) {               // options: [[value, text], ...]
-    const id = `ax${++count}`, input = el('select', {id, dataset: {key}}, ...options.map(([v, text], i) => el('option', {value: i}, text)));
+    const id = newId(), input = el('select', {id, dataset: {key}}, ...options.map(([v, text], i) => el('option', {value: i}, text)));
     input.addEventListener('change', () => this.set(key, options[+input.value][0]));
     this.fields[key] = v => { input.value = Math.max(0, options.findIndex(o => o[0] === v)); };
     this.fields[key](this.settings[key]);
@@ -122,7 +140,7 @@ export class Explorer {
     return input;
   }
   check(parent, key, label) {
-    const id = `ax${++count}`, input = el('input', {type: 'checkbox', id, dataset: {key}});
+    const id = newId(), input = el('input', {type: 'checkbox', id, dataset: {key}});
     input.addEventListener('change', () => this.set(key, input.checked));
     this.fields[key] = v => { input.checked = v; };
     this.fields[key](this.settings[key]);
@@ -164,7 +182,7 @@ export class Explorer {
     const s = getComputedStyle(this.root), v = k => s.getPropertyValue(`--ax-${k}`).trim();
     return {text: v('text'), soft: v('soft'), line: v('line'), accent: v('accent'), cursor: v('cursor'), select: v('select'), back: v('back'), veil: v('veil'), hot: v('hot')};
   }
-  end() { this.ended = true; cancelAnimationFrame(this.due); clearTimeout(this.saving); this.ends.forEach(f => f()); this.root.remove(); }
+  end() { this.ended = true; cancelAnimationFrame(this.due); clearTimeout(this.saving); clearTimeout(this.asked?.patience); this.ends.forEach(f => f()); this.root.remove(); }
 }
 
 export function sounds(model) {                         // [{name, sr, wave: Float32Array, python, note}, ...] from the bytes that Python sent

@@ -5,8 +5,8 @@ const tables = new Map();
 function table(n) {                                     // turns and the order of a Fourier transform of n points, made once
   if (!tables.has(n)) {
     if (n < 2 || n & n - 1) throw Error(`a Fourier transform of ${n} points: a power of two is needed here`);
-    const cos = new Float64Array(n / 2), sin = new Float64Array(n / 2), order = new Uint32Array(n), bits = Math.log2(n);
-    for (let i = 0; i < n / 2; i++) { cos[i] = Math.cos(2 * Math.PI * i / n); sin[i] = -Math.sin(2 * Math.PI * i / n); }
+    const cos = new Float64Array(n), sin = new Float64Array(n), order = new Uint32Array(n), bits = Math.log2(n);
+    for (let half = 1; half < n; half *= 2) for (let k = 0; k < half; k++) { cos[half + k] = Math.cos(Math.PI * k / half); sin[half + k] = -Math.sin(Math.PI * k / half); }
     for (let i = 0; i < n; i++) for (let b = 0; b < bits; b++) if (i >> b & 1) order[i] |= 1 << bits - 1 - b;
     tables.set(n, {cos, sin, order});
   }
@@ -19,9 +19,13 @@ export function fft(re, im) {                           // in place, both Float6
     const j = order[i];
     if (j > i) { let x = re[i]; re[i] = re[j]; re[j] = x; x = im[i]; im[i] = im[j]; im[j] = x; }
   }
-  for (let half = 1, jump = n / 2; half < n; half *= 2, jump /= 2) {
+  for (let i = 0; i < n; i += 2) {                      // the first round has nothing to turn
+    const j = i + 1, x = re[j], y = im[j];
+    re[j] = re[i] - x; im[j] = im[i] - y; re[i] += x; im[i] += y;
+  }
+  for (let half = 2; half < n; half *= 2) {
     for (let start = 0; start < n; start += 2 * half) {
-      for (let k = 0, i = start, j = start + half; k < n / 2; k += jump, i++, j++) {
+      for (let k = half, i = start, j = start + half; k < 2 * half; k++, i++, j++) {
         const c = cos[k], s = sin[k], x = re[j] * c - im[j] * s, y = re[j] * s + im[j] * c;
         re[j] = re[i] - x; im[j] = im[i] - y; re[i] += x; im[i] += y;
       }

@@ -2,6 +2,7 @@
 import { colourMap } from './colours.js';
 
 export function niceTicks(lo, hi, about = 6) {          // round numbers between lo and hi
+  if (hi < lo) [lo, hi] = [hi, lo];
   const raw = (hi - lo) / about, ten = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map(k => k * ten).find(s => s >= raw * .999);
   const res = [];
   for (let i = Math.ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i++) res.push(+(i * step).toPrecision(12));

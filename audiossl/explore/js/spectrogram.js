@@ -63,27 +63,27 @@ class SpectrogramExplorer extends Explorer {
   }
   keepA() {
     if (this.A) { this.columns.A.box.remove(); this.line.panels = this.line.panels.filter(p => ![this.columns.A.wave, this.columns.A.picture].includes(p)); delete this.columns.A; this.A = null; }
-    else { this.A = this.shown; this.column('A'); }
+    else { this.A = {...this.shown}; this.column('A'); }
     this.keep.textContent = this.A ? 'Drop A' : 'Keep as A';
     this.schedule();
   }
 
   compute() {
-    const s = this.settings, sound = this.sound;
+    const s = this.settings, sound = this.sound, all = JSON.stringify({...s, colours: 0, range_db: 0, grid: 0});
     if (!sound) throw Error('There is no sound to show.');
-    if (sound.wave.some(v => !Number.isFinite(v))) throw Error(`${sound.name}: some samples are not numbers.`);
+    if (this.shown?.all === all && this.shown.sound === sound) return Object.assign(this.shown, {settings: s});     // only the look has changed
     const bands = s.scale === 'mel' ? melFilters(s) : null, key = [sound.name, s.n_fft, s.win_length, s.hop_length].join();
     if (this.spec?.key !== key) this.spec = {key, ...power(sound.wave, s)};                       // the costly step, kept while it can be
-    const {bins, T} = this.spec, gain = 10 ** (s.gain_db / 10), shown = {settings: s, sound, T};
+    const {bins, T} = this.spec, gain = 10 ** (s.gain_db / 10), shown = {settings: s, sound, T, all};
     let x = bands ? melPower(this.spec, bands) : linearPower(this.spec);
-    if (gain !== 1) x.data.forEach((v, i) => { x.data[i] = v * gain; });
+    if (gain !== 1) for (let i = 0; i < x.data.length; i++) x.data[i] *= gain;
     if (s.stage !== 'power') x = decibel(x, s.top_db);
     if (s.stage === 'normalised') x = minMax(x, s.min, s.max);
     let lo = Infinity, hi = -Infinity, at = 0;
-    x.data.forEach((v, i) => { if (v > hi) { hi = v; at = i; } if (v < lo) lo = v; });
+    for (let i = 0; i < x.data.length; i++) { const v = x.data[i]; if (v > hi) { hi = v; at = i; } if (v < lo) lo = v; }
     return {...shown, picture: x, bins, lo, hi, peak: {t: at % T * s.hop_length / sound.sr, row: Math.floor(at / T)}};
   }
-  hash({picture}) { return crc32(picture.data); }
+  hash(shown) { return shown.crc ??= crc32(shown.picture.data); }
 
   draw(shown) {
     const {sound, settings: s} = shown, louder = this.loud?.key === `${sound.name},${s.gain_db}` ? null : Float32Array.from(sound.wave, v => v * 10 ** (s.gain_db / 20));
