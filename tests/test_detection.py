@@ -393,3 +393,20 @@ def test_command_faults(typed, detector, long, tmp_path):
     shutil.copy(long/'a.wav', tmp_path/'none')
     code,out,_ = typed('detect', long/'a.wav', tmp_path/'none', *ok, '--out', tmp_path/'f.tsv')
     assert code==0 and set(read_events(tmp_path/'f.tsv'))=={str(long/'a.wav'), str(tmp_path/'none/a.wav')}       # two of one name
+
+# --- the study
+
+def test_study_takes_any_encoder(tmp_path):
+    from audiossl.checkpoint import save_pretrained
+    save_pretrained(small_encoder(), tmp_path/'encoder')
+    tool = Path(__file__).parent.parent/'tools'/'study_events.py'
+    words = ['--seeds', '1', '--jobs', '1', '--scenes', '{"strong": 4, "weak": 5, "valid": 3, "test": 3}', '--recipe', '{"epochs": 1, "batch_sizes": [2, 2]}', '--out', str(tmp_path/'s.json')]
+    run = lambda *more: subprocess.run([sys.executable, str(tool), *words, *more], env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True)
+    r = run('--model', str(tmp_path/'encoder'), '--gaps')
+    assert r.returncode==0, r.stderr[-2000:]
+    out = json.loads((tmp_path/'s.json').read_text())
+    assert [o['arm'] for o in out['rows']]==['pretrained','random','crnn'] and set(out['summary']['differences'])=={'pretrained - random','pretrained - crnn','random - crnn'}
+    assert all(0<=o['figures'][k]<=1 for o in out['rows'] for k in ('psds1','psds2','event_f1')) and all(o['shifted']['mean']>=0 for o in out['rows'])
+    assert out['summary']['scores']['crnn']['psds1'][1] is None                                     # one seed has no error
+    r = run('--model', str(tmp_path/'nothing'))
+    assert r.returncode==1 and len(r.stderr.splitlines())==1 and 'no such file or folder' in r.stderr
