@@ -45,7 +45,7 @@ def rollout(
     for a in maps.mean(1): res.append((a+eye)/2 @ (res[-1] if res else eye))
     return torch.stack(res)
 
-# %% ../../nbs/64_explore_attention.ipynb #4770f1bd
+# %% ../../nbs/64_explore_attention.ipynb #551e1f0b
 def plot_head(
     encoder:nn.Module, # a `FrameEncoder` or `ClipEncoder`
     wave:Tensor, # (N,) float, 16 kHz
@@ -57,6 +57,13 @@ def plot_head(
     maps = attention_maps(encoder, LogMel()(wave))
     return plot_attention(rollout(maps)[layer] if head is None else maps[layer,head], ax=ax)
 
+def _heads(maps, apart): # what the page is told of all heads: small pictures, entropies
+    (L,H,P,_),size = maps.shape,min(24, maps.shape[-1])
+    small = F.adaptive_max_pool2d(maps, size)
+    small = (255*small/small.amax((-2,-1), keepdim=True)).byte().numpy().tobytes()
+    return dict(layers=L, heads=H, P=P, thumb=size, fused=apart, entropy=entropy(maps).tolist(), thumbs=base64.b64encode(small).decode())
+
+# %% ../../nbs/64_explore_attention.ipynb #e00aa17c
 class AttentionExplorer(Explorer):
     "Every head of an encoder on a clip: map, sound, entropy, rollout."
     entry,title,height = 'attention.js', 'Attention explorer', 1100
@@ -77,14 +84,8 @@ class AttentionExplorer(Explorer):
         self._answer()
         self.observe(self._answer, 'ask')
 
-    def update(self, **settings # new values
-    ):
-        "Change settings from Python."
-        super().update(**settings); self._answer()
-
-    def show(self, sounds, **kwargs # as for `Explorer.show`
-    ):
-        "Show other sounds."
+    def update(self, **settings): super().update(**settings); self._answer()
+    def show(self, sounds, **kwargs):
         super().show(sounds, **kwargs)
         if not self.error: self._answer()
 
@@ -102,11 +103,8 @@ class AttentionExplorer(Explorer):
         if self.sound is None: return
         try:
             (maps,apart),v = self.maps(),self.values
-            (L,H,P,_),size = maps.shape,min(24, maps.shape[-1])
-            at = dict(layer=min(v['layer'], L-1), head=min(v['head'], H-1), rollout=bool(v['rollout']))
-            small = F.adaptive_max_pool2d(maps, size); small = (255*small/small.amax((-2,-1), keepdim=True)).byte()
-            data = dict(models=list(self.encoders), model=v['model'] or next(iter(self.encoders)), sound=self.sound.name, samples=len(self.sound.wave), layers=L, heads=H, P=P, thumb=size, fused=apart, entropy=entropy(maps).tolist(),
-                thumbs=base64.b64encode(small.numpy().tobytes()).decode(), count=self.data.get('count', 0)+1, **at)
+            data = dict(_heads(maps, apart), models=list(self.encoders), model=v['model'] or next(iter(self.encoders)), sound=self.sound.name, samples=len(self.sound.wave), rollout=bool(v['rollout']),
+                layer=min(v['layer'], len(maps)-1), head=min(v['head'], maps.shape[1]-1), count=self.data.get('count', 0)+1)
             with self.hold_sync(): self.map,self.data,self.error = self.picture().numpy().astype('<f4').tobytes(),data,''
         except Exception as e: self.error,self.data = ' '.join(str(e).split()),{**self.data, 'count': self.data.get('count', 0)+1}
 
@@ -118,12 +116,10 @@ class AttentionExplorer(Explorer):
 
     def extra(self)->dict: # all maps and rollouts, if they are not too large
         if self.sound is None or not self.data: return {}
-        maps = self.maps()[0]
-        every = torch.cat([maps.flatten(0,1), rollout(maps)])
+        every = torch.cat([(maps := self.maps()[0]).flatten(0,1), rollout(maps)])
         if every.numel()>250_000: raise ValueError(f'{every.numel()*4/1e6:.1f} MB of weights are too many for a page; show a shorter sound or a smaller model')
         return dict(map=every.numpy().astype('<f4').tobytes())
 
-    def plot(self, ax=None # matplotlib axes; None: a new figure
-    ): # Axes
+    def plot(self, ax=None): # Axes
         "The same map by matplotlib."
         return plot_attention(self.picture(), ax=ax)
