@@ -176,8 +176,13 @@ def test_bad_sounds_become_sentences(tmp_path):
         w = cls(tmp_path/'text.wav'); assert 'not a sound file' in w.error and json.loads(re.search(r'staticModel\((.*)\), el:', w.page())[1])['error']==w.error
 
 def test_saved_size():
-    "of a window on ten seconds of sound"
-    for cls in entries(): assert len(cls(torch.rand(160_000)*2-1).render_static())<1_000_000
+    "of a window on ten seconds of sound; the weights of an attention window are refused when they are too many"
+    for cls in entries():
+        try: page = cls(torch.rand(160_000)*2-1).render_static()
+        except ValueError as e:
+            assert 'too many for a page; show a shorter sound' in str(e)
+            page = cls(torch.rand(56_000)*2-1).render_static()
+        assert len(page)<1_000_000
 
 def test_samples_are_sent_exactly():
     w = load_audio(example('flute')); meta,raw = pack(gather(['flute'])[0])

@@ -63,7 +63,7 @@ def _heads(maps, apart): # what the page is told of all heads: small pictures, e
     small = (255*small/small.amax((-2,-1), keepdim=True)).byte().numpy().tobytes()
     return dict(layers=L, heads=H, P=P, thumb=size, fused=apart, entropy=entropy(maps).tolist(), thumbs=base64.b64encode(small).decode())
 
-# %% ../../nbs/64_explore_attention.ipynb #e00aa17c
+# %% ../../nbs/64_explore_attention.ipynb #3c036073
 class AttentionExplorer(Explorer):
     "Every head of an encoder on a clip: map, sound, entropy, rollout."
     entry,title,height = 'attention.js', 'Attention explorer', 1100
@@ -117,7 +117,7 @@ class AttentionExplorer(Explorer):
     def extra(self)->dict: # all maps and rollouts, if they are not too large
         if self.sound is None or not self.data: return {}
         every = torch.cat([(maps := self.maps()[0]).flatten(0,1), rollout(maps)])
-        if every.numel()>250_000: raise ValueError(f'{every.numel()*4/1e6:.1f} MB of weights are too many for a page; show a shorter sound or a smaller model')
+        if every.numel()>120_000: raise ValueError(f'{every.numel()*4/1e6:.1f} MB of weights are too many for a page; show a shorter sound or a smaller model')
         return dict(map=every.numpy().astype('<f4').tobytes())
 
     def plot(self, ax=None): # Axes
