@@ -296,13 +296,17 @@ def readme_in_step(root):
     elif (root/'README.md').read_text(encoding='utf-8')!=readme.text(root/'nbs/index.ipynb'): yield 'README.md is out of step with nbs/index.ipynb: `make export`'
 
 def sidebar_in_step(root):
-    "The site's table of contents lists the notebooks there are"
+    "The tables of contents, of the site and in the index, list the notebooks there are"
     if (root/'nbs/sidebar.yml').read_text(encoding='utf-8')!=sidebar.text(root/'nbs'): yield 'nbs/sidebar.yml is out of step with the notebooks: `make export`'
+    for c in Notebook(root/'nbs/index.ipynb').cells:
+        if sidebar.chapters(c.src, root/'nbs')!=c.src: yield 'nbs/index.ipynb: its table of chapters is out of step with the notebooks: `make export`'
 
 def version_in_step(root):
-    "The package says the version that settings.ini says"
+    "The package, CITATION.cff and CHANGELOG.md say the version that settings.ini says"
     cfg = ConfigParser(delimiters=['=']); cfg.read(root/'settings.ini', encoding='utf-8'); v = cfg['DEFAULT']['version']
     if f'__version__ = "{v}"' not in (root/PKG/'__init__.py').read_text(encoding='utf-8'): yield f'{PKG}/__init__.py does not say version {v}'
+    if f'\nversion: {v}\n' not in (root/'CITATION.cff').read_text(encoding='utf-8'): yield f'CITATION.cff does not say version {v}'
+    if f'\n## {v}' not in (root/'CHANGELOG.md').read_text(encoding='utf-8'): yield f'CHANGELOG.md has no part for version {v}'
 
 # ---- a small project, and a fault for each rule ------------------------------------------------------------------------------------------
 
@@ -333,10 +337,11 @@ def small(tmp_path):
     root = tmp_path/'small'; (root/'nbs').mkdir(parents=True)
     for d in ('', 'data', 'models'): (root/PKG/d).mkdir(parents=True); (root/PKG/d/'__init__.py').write_text('')
     (root/PKG/'__init__.py').write_text('"A small project"\n__version__ = "0.0.1"\n')
+    (root/'CITATION.cff').write_text('title: x\nversion: 0.0.1\n'); (root/'CHANGELOG.md').write_text('# Changes\n\n## 0.0.1\n')
     (root/PKG/'_modidx.py').write_text('d = {}\n'); (root/'settings.ini').write_text('[DEFAULT]\nversion = 0.0.1\n')
     for m,name,body in [('audio','load','def load(): return 1'), ('data.store','open_store','def open_store(): return 2'), ('models.net','Net','class Net: pass')]:
         (root/PKG/f'{m.replace(".", "/")}.py').write_text(f"__all__ = ['{name}']\n{body}\n")
-    write_nb(root, 'index', None, text('Start with [audio](00_audio.ipynb).'), code('from audiossl.audio import load\nload()', stream('1')))
+    write_nb(root, 'index', None, text('Start with [audio](00_audio.ipynb).\n\n| | chapters |\n| --- | --- |\n'), code('from audiossl.audio import load\nload()', stream('1')))
     write_nb(root, '00_audio', 'audio', code('#| export\ndef load(): return 1'), code('load()', stream('1')))
     write_nb(root, '20_store', 'data.store', code('#| export\nfrom audiossl.audio import load'), code('#| export\ndef open_store(): return 2'), code('open_store()', stream('2')))
     write_nb(root, '40_net', 'models.net', code('#| export\nimport pytorch_lightning as pl'), code('#| export\nclass Net: pass'),
@@ -397,7 +402,10 @@ FAULTS = [
         'np.random.seed(0)', 'def f(): return np.random.rand(3)', 'import random\nrandom.seed(0)', 'torch.manual_seed(0)')],
     (readme_in_step, lambda r: add(r, 'index', text('More'))),
     (sidebar_in_step, lambda r: write_nb(r, '50_more')),
+    (sidebar_in_step, lambda r: add(r, 'index', text('| | chapters |\n| --- | --- |\n| old | [gone](99_gone.ipynb) |\n'))),
     (version_in_step, lambda r: (r/'settings.ini').write_text('[DEFAULT]\nversion = 0.0.2\n')),
+    (version_in_step, lambda r: (r/'CITATION.cff').write_text('title: x\nversion: 0.0.2\n')),
+    (version_in_step, lambda r: (r/'CHANGELOG.md').write_text('# Changes\n\n## 0.0.2\n')),
 ]
 RULES = list(dict.fromkeys(rule for rule,_ in FAULTS))
 

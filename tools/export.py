@@ -1,4 +1,4 @@
-"""Bring everything that is made from the notebooks in step with them: modules, clean notebooks, README.md and the site's sidebar.
+"""Bring everything that is made from the notebooks in step with them: modules, clean notebooks, README.md and the tables of contents.
 
 usage (anywhere): python tools/export.py
 """
@@ -12,6 +12,6 @@ def main():
     from nbdev.clean import nbdev_clean
     from nbdev.doclinks import nbdev_export
     nbdev_export(); nbdev_clean()
-    readme.write(root); sidebar.write(root)
+    sidebar.write(root); readme.write(root)
 
 if __name__ == '__main__': main()

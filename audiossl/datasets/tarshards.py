@@ -68,7 +68,7 @@ def read_tar(
     if name not in (found := list_tar(tar)): raise FileNotFoundError(f'{tar}: there is no {name!r} in it')
     with open(tar, 'rb') as f: f.seek(found[name][0]); return f.read(found[name][1])
 
-# %% ../../nbs/75_tarshards.ipynb #4af370f8
+# %% ../../nbs/75_tarshards.ipynb #c67b8fdd
 _splits = {'train':'train', 'valid':'valid', 'val':'valid', 'validation':'valid', 'dev':'valid', 'test':'test', 'eval':'test'}
 def _as_path(path): # a sound in a tar as a file, for as long as it is read
     f = tempfile.NamedTemporaryFile(suffix=Path(path).suffix); f.write(read_tar(path)); f.flush()
@@ -115,8 +115,7 @@ def _samples(tar): # (key, name of the sound, what is known)
 def webdataset(data_path, split='train', transform=None, target_transform=None, return_key=False, valid='own', classes=None, multi_label=None):
     "`classes`: their names, in order; `multi_label`: several at once? None: as the sounds have it; `valid='test'`: choose by the test sounds"
     kw = dict(transform=transform, target_transform=target_transform, return_key=return_key)
-    settled = ['classes']*bool(classes)+['multi_label']*(multi_label is not None)
-    if (ds := from_store(data_path, (), settled, split=split, valid=valid, **kw)) is not None: return ds
+    if (ds := from_store(data_path, (), ['classes']*bool(classes)+['multi_label']*(multi_label is not None), split=split, valid=valid, **kw)) is not None: return ds
     root = Path(data_path)
     tars = [root] if root.suffix=='.tar' else sorted(root.glob('*.tar'))
     if not tars: raise FileNotFoundError(f'{root}: no .tar file in it')
