@@ -20,6 +20,7 @@ def run(fn, flags, root):
     import torch
     torch.set_num_threads(1)
     def _child():
+        torch.set_num_threads(1)                                                     # again: threads that ask first, two at a time, find no pool in a fork
         ok,_ = run_nb(fn, skip_flags=flags, basepath=root)
         sys.stdout.flush(); sys.stderr.flush(); os._exit(0 if ok else 1)
     p = multiprocessing.get_context('fork').Process(target=_child)
