@@ -11,16 +11,16 @@ from copy import deepcopy
 from difflib import get_close_matches
 from fnmatch import fnmatch
 
-# %% ../nbs/48_recipes.ipynb #4b7c7e95
+# %% ../nbs/48_recipes.ipynb #f62f0b24
 _CODE = "the authors' code (github.com/Audio-WestlakeU/audiossl, 2025-09)"
 _CLIP = dict(kind='pretrain', method='atst_clip', source=f'training script of ATST-Clip in {_CODE}; method: arXiv:2204.12076')
 _FRAME = dict(kind='pretrain', method='atst_frame', source=f'training script of ATST-Frame in {_CODE}; method: arXiv:2306.04186', symmetric=True)
 _MASKED = dict(anchor_len=10., aug_tea=False, aug_stu=True, mask_type='block', mask_ratio=.65, mask_len=5)
-_OURS = dict(source='this package, not a paper; found in notebook 82', arch='tiny', hidden=512, lr=8e-3, gpus=1, batch_size=32, warmup_steps=1400, max_steps=14_000, ema=.999, subset=None,
+_OURS = dict(source='this package, not a paper; tries in nbs/results/tiny_recipe.json', arch='tiny', hidden=512, lr=8e-3, gpus=1, batch_size=32, warmup_steps=1400, max_steps=14_000, ema=.999, subset=None,
     scenes=dict(made=.5, gap_s=(0.,.2), gain_db=(-12.,0.), noise_db=(-80.,-50.))) # how bundled sounds are strung together, and the share of scenes made up
 
 PRETRAIN = dict( # lr is what is typed: for 256 clips; batch_size is of one GPU; subset: clips of AudioSet's unbalanced training set
-    atst_clip_tiny={**_CLIP, **_OURS, 'views': dict(anchor_len=(1.6,1.6), positive_len=(1.6,1.6)), 'note': 'For the bundled sounds and made-up ones.'},
+    atst_clip_tiny={**_CLIP, **_OURS, 'views': dict(anchor_len=(1.6,1.6), positive_len=(1.6,1.6)), 'note': 'For the bundled sounds and made-up ones; after 2,000 steps no better than random weights.'},
     atst_clip_small=dict(_CLIP, arch='small', lr=5e-4, gpus=4, batch_size=384, warmup_steps=1300, max_steps=39_100, ema=.99, subset=200_000,
         views=dict(anchor_len=(9.,9.), positive_len=(6.,6.)), note="View 1 has 9 s in the script, 6 s where its option is left alone."),
     atst_clip_base=dict(_CLIP, arch='base', lr=2e-4, gpus=6, batch_size=256, warmup_steps=15_860, max_steps=318_000, ema=.9995, subset=3_000_000,

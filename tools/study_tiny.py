@@ -1,4 +1,4 @@
-"""Measure one idea for the recipe of the shipped tiny encoders and add it to `nbs/results/tiny_recipe.json`, from which notebook 82 draws.
+"""Measure one idea for the recipe of the shipped tiny encoders and add it to `nbs/results/tiny_recipe.json`.
 
 usage: python tools/study_tiny.py NAME [--steps N] [--seed S] [entry=value ...]
 e.g.   python tools/study_tiny.py 'slow teacher' --steps 800 ema=.999 made=.5
