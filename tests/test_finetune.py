@@ -3,6 +3,7 @@ Sizes and seeds come from the golden files (AUDIOSSL_GOLDEN=FOLDER: of another s
 import json, logging, os, re, sys
 from pathlib import Path
 import numpy as np, pytest, torch
+from support import waved
 from audiossl.downstream.finetune import (ClipFeatures, Classifier, FineTuner, TrainTarget, TrainView, fit_classifier, label_loss, predict_split, rate_groups, restart)
 from audiossl.downstream.distill import C2F, Distiller, distill_loss, load_classifier, save_classifier
 from audiossl.lightning.datamodules import DownstreamDataModule
@@ -28,13 +29,6 @@ def ripple(B, T, o=0.):
     m = torch.arange(B*64*T, dtype=torch.float64)
     return torch.sin(.013*m+.5*torch.cos(.0007*m)+o).float().view(B, 1, 64, T)
 
-def waved(module):
-    state = module.state_dict()
-    for i,k in enumerate(sorted(state)):
-        s = torch.sin(1+i+.7*torch.arange(state[k].numel(), dtype=torch.float64)).view(state[k].shape)
-        state[k] = (1+.1*s if k.endswith('weight') and s.ndim==1 else .05*s).float()
-    module.load_state_dict(state)
-    return module.eval()
 
 # --- features
 

@@ -6,6 +6,7 @@ import json, os, re, sys
 from pathlib import Path
 import numpy as np, pytest, torch
 from safetensors.torch import load_file
+from support import waved
 from audiossl.models.clip import ClipEncoder, clip_encoder, masked_mean, mean_over_chunks
 from audiossl.models.frame import FrameEncoder, frame_encoder
 
@@ -34,13 +35,6 @@ def filled(module, seed):
     module.load_state_dict({k:torch.from_numpy(np.asarray(fill(k, v.shape, seed))) for k,v in module.state_dict().items()})
     return module.eval()
 
-def waved(module): # the weights of the second set of numbers: sines, by the place of a name in the alphabet
-    state = module.state_dict()
-    for i,k in enumerate(sorted(state)):
-        s = torch.sin(1+i+.7*torch.arange(state[k].numel(), dtype=torch.float64)).view(state[k].shape)
-        state[k] = (1+.1*s if k.endswith('weight') and s.ndim==1 else .05*s).float()
-    module.load_state_dict(state)
-    return module.eval()
 
 def ripple(B, T):
     m = torch.arange(B*64*T, dtype=torch.float64)
