@@ -1,5 +1,5 @@
 "The windows in a real JupyterLab, in a headless browser: what is drawn, how fast, by keys alone, with bad input; and without a kernel"
-import json, os, statistics, time
+import json, statistics, time
 from urllib.parse import urlsplit
 import numpy as np, pytest, torch
 from support import ROOT, copy_project
@@ -114,7 +114,7 @@ def test_opens_and_paints(windows, shots, name):
     w = windows(name)
     assert w.data('state')=='idle' and w.text('error')=='' and len(w.data('hash'))>=8
     assert all(n>3 for n in pictures(w)[:2]), 'an empty picture'
-    assert REPORT[f'{name}: first paint, ms']<(2000 if not machine_is_busy() else 8000), REPORT
+    assert REPORT[f'{name}: first paint, ms']<2000*slack(w), REPORT
     if shots:
         for theme in ('Dark', 'Light'):
             w.page.evaluate("t => window.jupyterapp.commands.execute('apputils:change-theme', {theme: `JupyterLab ${t}`})", theme)
@@ -137,21 +137,22 @@ def test_latency_of_controls(windows, name):
         REPORT[f'{name}: {key}, p50 of 14, ms'] = p50 = round(statistics.median(ms), 1)
         asks = key in ('layer', 'head', 'sound', 'model', 'rollout')
         if asks: REPORT['a message to the kernel and back, ms'] = echo = round(statistics.median(echoes(w)), 1)
-        assert p50<=(max(100, 4*echo) if asks else 50)*slack(), (key, ms)
+        assert p50<=(max(100, 4*echo) if asks else 50)*slack(w), (key, ms)
 
 def echoes(w):
     "How long the kernel takes to answer a request to do nothing"
     return w.page.evaluate("""async () => { const k = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel, res = [];
         for (let i = 0; i < 9; i++) { const t = performance.now(); await k.requestExecute({code: 'pass', silent: true}).done; res.push(performance.now() - t) } return res }""")
 
-def machine_is_busy(w=None):
-    "Do more programs want to run than there are cores? Then a bar in milliseconds would judge the neighbours, and only a loose one is kept"
-    load = os.getloadavg()[0]/os.cpu_count(); REPORT['load for each core, at most'] = max(round(load, 1), REPORT.get('load for each core, at most', 0))
-    return load>1.5
+PLAIN = 30                                                  # ms that the page's own front end takes for ten seconds of sound, and for a frame of the screen, where the bars are meant for
 
-def slack():
-    "What a bar in milliseconds is multiplied by: 1 on a machine that has time, else twice the number of programs that share a core"
-    return 2*os.getloadavg()[0]/os.cpu_count() if machine_is_busy() else 1
+def slack(w):
+    "What a bar in milliseconds is multiplied by: how much slower than `PLAIN` the same page computes a plain picture now, and half of that again; never under 1"
+    w.page.evaluate("async code => { window.twin ??= await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'}))) }", bundle('frontend.js'))
+    ms = w.page.evaluate("""async () => { const x = Float32Array.from({length: 160000}, (_, i) => Math.sin(i)), res = [];
+        for (let i = 0; i < 9; i++) { const t = performance.now(); await new Promise(requestAnimationFrame); twin.logMel(x); res.push(performance.now() - t) } return res }""")
+    REPORT['a plain picture of ten seconds, worst p50 of 9, ms'] = max(round(statistics.median(ms), 1), REPORT.get('a plain picture of ten seconds, worst p50 of 9, ms', 0))
+    return max(1, 1.5*statistics.median(ms)/PLAIN)
 
 @pytest.mark.parametrize('name,key', [('spectrogram', 'win_length'), ('augment', 'seed'), ('mask', 'ratio'), ('attention', 'layer')])
 def test_sixty_events_in_a_second_end_with_the_last(windows, name, key):
@@ -163,7 +164,7 @@ def test_sixty_events_in_a_second_end_with_the_last(windows, name, key):
         while (root.dataset.state == 'busy' && performance.now() - last < 5000) await new Promise(r => setTimeout(r, 5));
         return {ms: performance.now() - last, revs, state: root.dataset.state, want, now: e.getAttribute('aria-valuetext'), hash: root.dataset.hash} }""", key)
     REPORT[f'{name}: idle after 60 events, ms'] = round(res['ms'])
-    assert res['revs']==sorted(res['revs']) and len(set(res['revs']))<=61 and res['want']==res['now'] and res['ms']<=(300 if not machine_is_busy(w) else 1500), res
+    assert res['revs']==sorted(res['revs']) and len(set(res['revs']))<=61 and res['want']==res['now'] and res['ms']<=300*slack(w), res
     if res['state']=='idle':
         hash_ = w.data('hash'); n = w.rev; w.page.evaluate("window.ax.style.width = '95%'"); w.idle(n); w.page.evaluate("window.ax.style.width = ''")
         assert w.data('hash')==hash_                                                        # painted again: the same values
@@ -300,7 +301,7 @@ def test_sound_follows_the_cursor(windows):
         gaps.append(w.page.evaluate("() => new Promise(ok => requestAnimationFrame(() => { const r = window.ax; ok(Math.abs(r.querySelector('audio').currentTime - r.dataset.cursor)) }))"))
     w.control('play').click()
     REPORT['spectrogram: cursor from sound, worst of 5, ms'] = round(1000*max(gaps), 1)
-    assert max(gaps)<=.035 or machine_is_busy(w) and max(gaps)<.2, gaps
+    assert max(gaps)<=.035*slack(w), gaps
     w.page.mouse.move(b['x']+54+inner*.3, b['y']+60); w.page.mouse.down(); w.page.mouse.move(b['x']+54+inner*.5, b['y']+60, steps=4); w.page.mouse.up()
     lo,hi = map(float, w.data('loop').split(',')); assert abs(lo-.3*seconds)<.03 and abs(hi-.5*seconds)<.03
     w.control('play').click()
@@ -348,7 +349,7 @@ def test_mask_explorer(windows):
     assert 'less than asked for is hidden' in w.text('note') and float(w.data('share'))<.6
     w.put('no_overlap', True); assert abs(float(w.data('share'))-.65)<.01 and 'do not overlap' in w.text('note')
     w.put('no_overlap', False); n = w.rev; since = time.perf_counter(); w.control('rolls').evaluate("e => { e.value = 3; e.dispatchEvent(new Event('input')) }"); w.idle(n)
-    REPORT['mask: 1,000 masks and their histograms, ms'] = ms = float(w.data('ms')); assert ms<1000, ms
+    REPORT['mask: 1,000 masks and their histograms, ms'] = ms = float(w.data('ms')); assert ms<1000*slack(w), ms
     assert '1,000' in w.root.locator('[data-testid=shares] canvas').first.get_attribute('aria-label').replace('of 1000', 'of 1,000')
     w.choose('tokens', 'patches: 16 × 16'); scope = {}; exec(w.code(), scope); assert w.data('hash')==picture_hash(scope['mask'].float())
     for kind in ('spans of random length', 'single tokens'):
@@ -371,13 +372,13 @@ def test_augmentation_lab(windows):
     w.control('partner').click(); w.page.wait_for_timeout(100); assert w.data('source')=='partner'; w.page.evaluate("window.ax.querySelector('audio').pause()")
     w.control('listen-2').click(); w.page.wait_for_function("() => window.ax.dataset.source == 'view 2' && window.ax.dataset.listenMs")
     REPORT['augment: listen to a view, ms'] = int(w.data('listen-ms'))
-    assert int(w.data('listen-ms'))<1500 or machine_is_busy(w); assert abs(int(w.data('samples'))-32_000)<=160 and 'estimated from mel' in w.text('readout')
+    assert int(w.data('listen-ms'))<1500*slack(w); assert abs(int(w.data('samples'))-32_000)<=160 and 'estimated from mel' in w.text('readout')
     want = float(w.data('rms')); w.page.evaluate("window.ax.querySelector('audio').pause()")
     t = trace(waves, step=2, seed=0, method='clip'); crop = waves[2][t.drawn['crop2']:][:32_000]
     assert abs(20*np.log10(want/float(crop.square().mean().sqrt())))<.5
     first = hashes(); w.put('edit.weight2', .9); assert hashes()[2]!=first[2] and hashes()[1]==first[1] and json.loads(w.data('drawn'))['weight2']==.9
     w.put('difference', True); assert 'difference' in w.root.locator('[data-testid=view-2] canvas').first.get_attribute('aria-label'); w.put('difference', False)
-    w.put('sheet', True); REPORT['augment: twenty rolls, ms'] = ms = float(w.data('ms')); assert ms<2000 or machine_is_busy(w), ms
+    w.put('sheet', True); REPORT['augment: twenty rolls, ms'] = ms = float(w.data('ms')); assert ms<2000*slack(w), ms
     w.put('sheet', False); scope = {}; exec(w.code(), scope)
     assert scope['t'].drawn['weight2']==.9
 

@@ -14,20 +14,33 @@ function table(n) {                                     // turns and the order o
 }
 
 export function fft(re, im) {                           // in place, both Float64Array of n = a power of two
-  const n = re.length, {cos, sin, order} = table(n);
-  for (let i = 0; i < n; i++) {
+  const {order} = table(re.length);
+  for (let i = 0; i < re.length; i++) {
     const j = order[i];
     if (j > i) { let x = re[i]; re[i] = re[j]; re[j] = x; x = im[i]; im[i] = im[j]; im[j] = x; }
   }
-  for (let i = 0; i < n; i += 2) {                      // the first round has nothing to turn
-    const j = i + 1, x = re[j], y = im[j];
-    re[j] = re[i] - x; im[j] = im[i] - y; re[i] += x; im[i] += y;
+  rounds(re, im);
+}
+
+function rounds(re, im) {                               // the transform of values that are in the table's order already
+  const n = re.length, {cos, sin} = table(n);
+  let half = 1;
+  if (Math.log2(n) & 1) {                               // an odd number of rounds: the first one, which has nothing to turn, alone
+    for (let i = 0; i < n; i += 2) {
+      const j = i + 1, x = re[j], y = im[j];
+      re[j] = re[i] - x; im[j] = im[i] - y; re[i] += x; im[i] += y;
+    }
+    half = 2;
   }
-  for (let half = 2; half < n; half *= 2) {
-    for (let start = 0; start < n; start += 2 * half) {
-      for (let k = half, i = start, j = start + half; k < 2 * half; k++, i++, j++) {
-        const c = cos[k], s = sin[k], x = re[j] * c - im[j] * s, y = re[j] * s + im[j] * c;
-        re[j] = re[i] - x; im[j] = im[i] - y; re[i] += x; im[i] += y;
+  for (; half < n; half *= 4) {                         // two rounds at once, of `half` and of 2*half: every value is fetched and stored once for both
+    for (let start = 0; start < n; start += 4 * half) {
+      for (let k = 0, i0 = start, i1 = start + half, i2 = i1 + half, i3 = i2 + half; k < half; k++, i0++, i1++, i2++, i3++) {
+        const c = cos[half + k], s = sin[half + k], C = cos[2 * half + k], S = sin[2 * half + k];
+        const x1 = re[i1] * c - im[i1] * s, y1 = re[i1] * s + im[i1] * c, x3 = re[i3] * c - im[i3] * s, y3 = re[i3] * s + im[i3] * c;
+        const ax = re[i0] + x1, ay = im[i0] + y1, bx = re[i0] - x1, by = im[i0] - y1, u = re[i2] + x3, v = im[i2] + y3, p = re[i2] - x3, q = im[i2] - y3;
+        const ux = u * C - v * S, uy = u * S + v * C, px = p * S + q * C, py = q * S - p * C;      // the second turn is the first one's, a quarter further
+        re[i0] = ax + ux; im[i0] = ay + uy; re[i2] = ax - ux; im[i2] = ay - uy;
+        re[i1] = bx + px; im[i1] = by + py; re[i3] = bx - px; im[i3] = by - py;
       }
     }
   }
@@ -49,14 +62,14 @@ export function framed(wave, n_fft, hop_length) {       // the wave, mirrored at
   return {x, T: 1 + Math.floor(N / hop_length)};
 }
 
-export function power(wave, {n_fft, win_length, hop_length}) { // {bins, T, data: T*bins, frame after frame}
+export function power(wave, {n_fft, win_length, hop_length}, old = null) { // {bins, T, data: T*bins, frame after frame}; `old`: values that are not needed any more, whose memory is taken again where it fits
   if (!(hop_length >= 1)) throw Error(`hop_length=${hop_length}: at least 1 sample`);
   const {x, T} = framed(wave, n_fft, hop_length), w = windowOf({n_fft, win_length}), bins = n_fft / 2 + 1;
-  const data = new Float64Array(T * bins), re = new Float64Array(n_fft), im = new Float64Array(n_fft);
+  const data = old?.length === T * bins ? old : new Float64Array(T * bins), re = new Float64Array(n_fft), im = new Float64Array(n_fft), {order} = table(n_fft);
   for (let t = 0; t < T; t += 2) {                      // two frames are one complex transform
     const a = t * hop_length, b = t + 1 < T ? a + hop_length : a;
-    for (let i = 0; i < n_fft; i++) { re[i] = x[a + i] * w[i]; im[i] = x[b + i] * w[i]; }
-    fft(re, im);
+    for (let i = 0; i < n_fft; i++) { const j = order[i]; re[i] = x[a + j] * w[j]; im[i] = x[b + j] * w[j]; }
+    rounds(re, im);
     for (let k = 0; k < bins; k++) {
       const j = (n_fft - k) % n_fft, p = re[k] + re[j], q = im[k] - im[j], r = im[k] + im[j], s = re[j] - re[k];
       data[t * bins + k] = (p * p + q * q) / 4;

@@ -73,7 +73,7 @@ class SpectrogramExplorer extends Explorer {
     if (!sound) throw Error('There is no sound to show.');
     if (this.shown?.all === all && this.shown.sound === sound) return Object.assign(this.shown, {settings: s});     // only the look has changed
     const bands = s.scale === 'mel' ? melFilters(s) : null, key = [sound.name, s.n_fft, s.win_length, s.hop_length].join();
-    if (this.spec?.key !== key) this.spec = {key, ...power(sound.wave, s)};                       // the costly step, kept while it can be
+    if (this.spec?.key !== key) this.spec = {key, ...power(sound.wave, s, this.spec?.data)};      // the costly step, kept while it can be
     const {bins, T} = this.spec, gain = 10 ** (s.gain_db / 10), shown = {settings: s, sound, T, all};
     let x = bands ? melPower(this.spec, bands) : linearPower(this.spec);
     if (gain !== 1) for (let i = 0; i < x.data.length; i++) x.data[i] *= gain;
