@@ -5,7 +5,9 @@ usage (anywhere): python tools/sidebar.py
 import json, re
 from pathlib import Path
 
-LAYERS = {0: 'Ground', 10: 'Picture', 20: 'Data', 30: 'Model', 40: 'Learning', 50: 'Judging', 60: 'Windows', 69: 'Command', 80: 'Studies'} # first number: name
+LAYERS = {0: 'Ground', 10: 'Picture', 20: 'Data', 30: 'Model', 40: 'Learning', 50: 'Judging', 60: 'Windows', 69: 'Command', 80: 'Studies',
+          85: 'Practice', 89: 'Words', 90: 'Tutorials'} # first number: name
+FIRST = ('Tutorials', 'Words') # parts that a visitor of the site meets before the others
 
 def layers(nbs):
     "(name, [notebooks]) of each layer: it goes from its first number to the next layer's"
@@ -16,7 +18,8 @@ def layers(nbs):
 def text(nbs):
     "The sidebar for the notebooks in folder `nbs`"
     res = ['website:', '  sidebar:', '    contents:'] + [f'      - {o.name}' for o in sorted(Path(nbs).glob('*.ipynb')) if not re.match(r'\d\d_|[_.]', o.name)]
-    for layer,own in layers(nbs): res += [f'      - section: "{layer}"', '        contents:', *(f'          - {o}' for o in own)]
+    parts = sorted(layers(nbs), key=lambda o: FIRST.index(o[0]) if o[0] in FIRST else len(FIRST))
+    for layer,own in parts: res += [f'      - section: "{layer}"', '        contents:', *(f'          - {o}' for o in own)]
     return '\n'.join(res)+'\n'
 
 def title(nb): return ''.join(json.loads(nb.read_text(encoding='utf-8'))['cells'][0]['source']).splitlines()[0].lstrip('# ')

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
 from audiossl.cli import quiet
-from audiossl.datasets.batches import SceneBatches
+from audiossl.datasets.batches import SceneBatches, make_scene
 from audiossl.datasets.minisounds import pretraining_pool, task, task_names
 from audiossl.downstream.probe import logmel_statistics
 from audiossl.downstream.suite import judge, task_features
@@ -22,12 +22,14 @@ from audiossl.methods.atst.model import ATSTLightningModule
 from audiossl.methods.atstframe.model import FrameATSTLightningModule, heldout_loss
 from audiossl.quickstart import InTurn
 from audiossl.running import Watch, fit
+from audiossl.transforms.augment import Mixup
 from audiossl.transforms.views import ClipViews, FrameViews
 from judging import facts
 from study_quickstart import keep, value
 
-START = dict(method='atst_frame', batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0.,       # what is heard
+START = dict(method='atst_frame', batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0., alone=False, # what is heard; alone: a scene repeats one sound
              mask_type='block', mask_ratio=.65, mask_len=5, aug_tea=False, mix_up=False, freq_wrap=True,                        # see `FrameViews`
+             mixing=.4, room=1.5,                                                                                               # see `Mixup.ratio` (ATST-Clip); a scene is so many crops long
              learning_rate=1e-3, warmup=.1, ema=.99, hidden=512, symmetric=True, drop_path_rate=.1, weight_decay=.04, weight_decay_end=.4, avg_blocks=0,
              embed_dim=None, depth=None, num_heads=None)                                                                        # None: of size tiny
 VIEWS = 'mask_type','mask_ratio','mask_len','aug_tea','mix_up','freq_wrap'
@@ -35,13 +37,17 @@ SCENES = 'gap_s','gain_db','speed','noise_db','made'
 FILE = Path(__file__).resolve().parent.parent/'nbs/results/tiny_recipe.json'
 
 def batches(pool, steps, seed, r):
-    clip = r['method']=='atst_clip'
-    views = lambda s: ClipViews((s,s), (s,s)) if clip else FrameViews(anchor_len=s, **{k: r[k] for k in VIEWS})
-    return InTurn([SceneBatches(pool, seed, steps, max(2, round(r['batch_s']/s)), views(s), s*(1.5 if clip else 1.), **{k: r[k] for k in SCENES}) for s in r['scene_seconds']])
+    clip,how = r['method']=='atst_clip',{k: r[k] for k in SCENES if k!='made'}
+    def views(s):
+        if not clip: return FrameViews(anchor_len=s, **{k: r[k] for k in VIEWS})
+        v = ClipViews((s,s), (s,s)); v.mixups = [Mixup(r['mixing']) for _ in v.mixups]
+        return v
+    scene = (lambda pool, n, rng: make_scene([pool[int(rng.integers(len(pool)))]], n, rng, **how)) if r['alone'] else None
+    return InTurn([SceneBatches(pool, seed, steps, max(2, round(r['batch_s']/s)), views(s), s*(r['room'] if clip else 1.), scene, made=r['made'], **how) for s in r['scene_seconds']])
 
 def network(steps, seed, r):
     clip = r['method']=='atst_clip'
-    other = {'method','batch_s','scene_seconds','warmup', *VIEWS, *SCENES, *(('symmetric','avg_blocks') if clip else ())}
+    other = {'method','batch_s','scene_seconds','warmup','alone','mixing','room', *VIEWS, *SCENES, *(('symmetric','avg_blocks') if clip else ())}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return (ATSTLightningModule if clip else FrameATSTLightningModule)(arch='tiny', max_steps=steps, warmup_steps=max(1, int(r['warmup']*steps)),
