@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, WeightedRandomS
 from audiossl.audio import save_audio
 from audiossl.datasets.events import KINDS
 from audiossl.datasets.registry import get_dataset
+from audiossl.datasets.tags import item_labels
 from audiossl.datasets.samplers import CompositeSampler, DistributedSamplerWrapper, EpochLoader, balanced_weights, reseed
 from audiossl.lightning.datamodules import DownStreamDataModule, DownstreamDataModule, FrameDataModule, InMemoryDataModule, collate_padded
 from audiossl.standins import standin_names, write_standin
@@ -176,6 +177,12 @@ def test_balanced_weights():
     assert np.allclose(balanced_weights(labels, 5), want) and balanced_weights(labels, 7).shape==(200,)
     with pytest.raises(ValueError, match='label 4: 0 to 3'): balanced_weights(labels, 4)
     with pytest.raises(ValueError, match='no item has a label'): balanced_weights([(),()], 4)
+
+@pytest.mark.parametrize('name', ['minisounds_family_unseen', 'minisounds_tags'])
+def test_balanced_on_bundled_sounds(name):
+    dm = DownstreamDataModule(None, name, 16, sampler='balanced'); labels = item_labels(dm.dataset_train)
+    assert len(labels)==len(dm.dataset_train) and all((set(torch.nonzero(y).flatten().tolist()) if torch.is_tensor(y) else {y})==set(l) for l,(_,y) in zip(labels, dm.dataset_train))
+    assert sum(len(y) for _,y in dm.train_dataloader())==len(labels)
 
 def test_balanced_module(tmp_path):
     dm = DownstreamDataModule(write_standin('audioset', tmp_path/'a'), 'audioset', 4, return_key=True, sampler='balanced')

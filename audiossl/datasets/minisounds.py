@@ -6,7 +6,7 @@
 __all__ = ['SOUND_CLASSES', 'metadata', 'read_clip', 'credit', 'group_folds', 'task_names', 'MiniTask', 'task',
            'pretraining_pool', 'MiniSounds']
 
-# %% ../../nbs/22_minisounds.ipynb #00f84b18
+# %% ../../nbs/22_minisounds.ipynb #b3090ae6
 import csv
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,7 +15,7 @@ import numpy as np, torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from .. import audio
-from .registry import UnknownDataset, make_item, register_dataset
+from .registry import Entry, UnknownDataset, make_item, register_dataset
 
 # %% ../../nbs/22_minisounds.ipynb #edee8d88
 _rows,_waves = {},{} # what was read already: by folder, by folder and file
@@ -206,7 +206,7 @@ def _mix(recipe, data_path=None): # (48000,) float32, peak 0.7
         out[at:at+len(x)] += x * (10**(level_db/20) / x.square().mean().sqrt())
     return out * (.7/out.abs().max())
 
-# %% ../../nbs/22_minisounds.ipynb #ff8e97a9
+# %% ../../nbs/22_minisounds.ipynb #20e164c1
 class MiniSounds(Dataset):
     "One split of one task as a torch dataset of `(sound, label)`."
     def __init__(self,
@@ -223,18 +223,18 @@ class MiniSounds(Dataset):
         if split not in ('train','valid','test'): raise ValueError(f"split={split!r}: 'train', 'valid' or 'test' is allowed")
         if fold not in range(1, t.folds.max()+1): raise ValueError(f'fold={fold!r}: 1 to {t.folds.max()} is allowed for {name}')
         valid = t.folds==fold%t.folds.max()+1
-        if t.folds.min()==0:
-            inner = np.flatnonzero(t.folds==0)
+        if len(inner := np.flatnonzero(t.folds==0)): # a split of its own
             valid = np.isin(np.arange(len(t)), inner[group_folds(t.labels[inner], t.groups[inner])==1])
         self.index = np.flatnonzero(np.where(t.folds==fold, 'test', np.where(valid, 'valid', 'train'))==split)
 
     def __len__(self): return len(self.index)
     def __getitem__(self, i):
-        k = self.index[i]
-        x,y = self.task.wave(k)[None], self.task.labels[k]
-        y = torch.from_numpy(y.copy()) if self.task.multi_label else int(y)
-        x,y = make_item(x, y, self.transform, self.target_transform)
+        k = self.index[i]; y = self.task.labels[k]
+        x,y = make_item(self.task.wave(k)[None], torch.from_numpy(y.copy()) if self.task.multi_label else int(y), self.transform, self.target_transform)
         return (x,y,self.task.files[k]) if self.return_key else (x,y)
+    @property
+    def entries(self): # list of `Entry`, as other datasets have them; a mixed scene has no path
+        return [Entry(t.files[k], None if t.recipes else _folder(t.data_path)/t.files[k], tuple(np.flatnonzero(y).tolist()) if (y := t.labels[k]).ndim else (int(y),), fold=int(t.folds[k])) for t in [self.task] for k in self.index]
 
 # %% ../../nbs/22_minisounds.ipynb #fc1741ee
 def _creator(name):
