@@ -80,7 +80,8 @@ def drawing(nbs):
     out += [f'<text class="part" x="{PAD}" y="{y+15}">{escape(n)}</text>' for n,y in names]
     for f,(x,y,w) in at.items():
         c,n = chapters[f], used[f]; shade = min(4, int(log2(n)+1) if n else 0)
-        wires = ''.join(f'M{x+w/2:.0f} {y}L{a+b/2:.0f} {d+21}' for a,d,b in (at[o] for o in sorted(on[f]) if o in at))
+        wires = ''.join(f'M{a:.0f} {d}h{b:.0f}v21h-{b:.0f}z' + (f'M{x+w/2:.0f} {y+21}Q{(x+w/2+a+b/2)/2:.0f} {y+36} {a+b/2:.0f} {d+21}' if d==y else f'M{x+w/2:.0f} {y}L{a+b/2:.0f} {d+21}')
+                        for a,d,b in (at[o] for o in sorted(on[f]) if o in at))                 # a frame round each, and a line to it
         out.append(f'<a class="b{shade}" href="{f}"><title>{escape(c.why, quote=False)}</title><rect x="{x:.0f}" y="{y}" width="{w:.0f}" height="21" rx="4"/>'
                    f'<text x="{x+7:.0f}" y="{y+15}">{escape(c.title, quote=False)}</text></a>' + (f'<path d="{wires}"/>' if wires else ''))
     return '\n'.join(out+['</svg>'])+'\n'

@@ -6,7 +6,7 @@ import json, re
 from pathlib import Path
 
 LAYERS = {0: 'Ground', 10: 'Picture', 20: 'Data', 30: 'Model', 40: 'Learning', 50: 'Judging', 60: 'Windows', 69: 'Command', 80: 'Studies',
-          85: 'Practice', 89: 'Words', 90: 'Tutorials'} # first number: name
+          84: 'Practice', 89: 'Words', 90: 'Tutorials'} # first number: name
 FIRST = ('Tutorials', 'Words') # parts that a visitor of the site meets before the others
 
 def layers(nbs):
