@@ -9,6 +9,7 @@ from audiossl.datasets.events import *
 from audiossl.datasets.synth import *
 from audiossl.datasets.soundscapes import *
 from audiossl.datasets.batches import *
+from audiossl.datasets.catalogue import *
 from audiossl.datasets.prepare import *
 from audiossl.datasets.tarshards import *
 from audiossl.datasets.oldlmdb import *
