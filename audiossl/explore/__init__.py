@@ -4,7 +4,8 @@ from importlib import import_module
 _names = {'SpectrogramExplorer': 'explore.spectrogram', 'plot_spectrogram': 'explore.spectrogram',
           'AugmentationLab': 'explore.augment', 'plot_trace': 'explore.augment',
           'MaskExplorer': 'explore.mask', 'plot_views': 'explore.mask',
-          'AttentionExplorer': 'explore.attention', 'plot_head': 'explore.attention'}
+          'AttentionExplorer': 'explore.attention', 'plot_head': 'explore.attention',
+          'DatasetBrowser': 'explore.dataset', 'plot_dataset': 'explore.dataset'}
 __all__ = list(_names)
 
 def __getattr__(name):
