@@ -4,7 +4,10 @@ from importlib import import_module
 _names = {'SpectrogramExplorer': 'explore.spectrogram', 'plot_spectrogram': 'explore.spectrogram',
           'AugmentationLab': 'explore.augment', 'plot_trace': 'explore.augment',
           'MaskExplorer': 'explore.mask', 'plot_views': 'explore.mask',
+          'TrainingMonitor': 'explore.training', 'plot_training': 'explore.training',
           'AttentionExplorer': 'explore.attention', 'plot_head': 'explore.attention',
+          'EmbeddingMap': 'explore.embedding', 'plot_embedding': 'explore.embedding',
+          'EventViewer': 'explore.events', 'plot_scores': 'explore.events',
           'DatasetBrowser': 'explore.dataset', 'plot_dataset': 'explore.dataset'}
 __all__ = list(_names)
 
