@@ -1,5 +1,6 @@
 "Windows without a browser: their JavaScript under Node's test runner, and beside the library it has to equal"
 import json, re, shutil, subprocess, sys
+from inspect import signature
 import numpy as np, pytest, torch
 from support import ROOT
 from audiossl.audio import example, examples, load_audio
@@ -131,11 +132,12 @@ def test_what_is_left_is_the_librarys(tmp_path):
 
 # ---- what is shipped, and what is said ---------------------------------------------------------------------------------------------------
 
-def entries():
+def entries(of_sounds=False):
+    "All windows; `of_sounds`: those onto sounds, whose first argument is `sounds`"
     from audiossl.explore.base import Explorer
     import audiossl.explore as face
     for name in face.__all__: getattr(face, name)
-    return sorted(Explorer.__subclasses__(), key=lambda o: o.entry)
+    return [o for o in sorted(Explorer.__subclasses__(), key=lambda o: o.entry) if not of_sounds or 'sounds' in signature(o).parameters]
 
 def test_every_module_is_used_and_reads_as_one():
     used = ''.join(bundle(o.entry) for o in entries())+bundle('wave.js')
@@ -153,8 +155,7 @@ def test_two_modules_with_one_name_are_refused(tmp_path):
 HOSTILE = ['<img src=x onerror="window.hacked=1">', '</script><script>window.hacked=1</script>', '\u202egnp.exe', '🎺🎺', 'x'*255, '"\'`${1}']
 
 def test_hostile_names_are_text_in_the_static_page():
-    for cls in entries():
-        if 'sound' not in bundle(cls.entry): continue
+    for cls in entries(of_sounds=True):
         w = cls({n: torch.rand(2000)-.5 for n in HOSTILE}); page = w.page()
         assert '<img' not in page and page.count('</script>')==1 and 'http' not in re.sub(r'http://www.w3.org\S*', '', page)
         assert '<img' not in w.render_static() and w.render_static().count('<')==2                # the frame and its end
@@ -172,12 +173,12 @@ def test_bad_sounds_become_sentences(tmp_path):
     assert [g.name for g in good]==['ok'] and len(bad)==5 and all(b.count('\n')==0 and b.endswith('.') for b in bad)
     two_hours,_ = gather(np.zeros(7200*8000, dtype=np.float32), sr=8000)
     assert len(two_hours[0].wave)==30*16_000 and '7,200.0 s long' in two_hours[0].note and 'Silence' in two_hours[0].note
-    for cls in entries():
+    for cls in entries(of_sounds=True):
         w = cls(tmp_path/'text.wav'); assert 'not a sound file' in w.error and json.loads(re.search(r'staticModel\((.*)\), el:', w.page())[1])['error']==w.error
 
 def test_saved_size():
     "of a window on ten seconds of sound; the weights of an attention window are refused when they are too many"
-    for cls in entries():
+    for cls in entries(of_sounds=True):
         try: page = cls(torch.rand(160_000)*2-1).render_static()
         except ValueError as e:
             assert 'too many for a page; show a shorter sound' in str(e)
