@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 import numpy as np, torch
 
-# %% ../nbs/84_exercises.ipynb #23ede5e9
+# %% ../nbs/84_exercises.ipynb #8afc52f8
 def _plain(x):
     "An answer without its form: a float64 array, a text, None, or a list or dict of such"
     if isinstance(x, torch.Tensor): x = x.detach().cpu(); x = (x.double() if x.is_floating_point() else x).numpy()
@@ -26,7 +26,7 @@ def _plain(x):
     if a.dtype.kind not in 'biuf': raise TypeError(f'{type(x).__name__} is neither a number nor a text')
     return a.astype(np.float64)
 
-def _whole(x): return isinstance(x, (bool, int, str, np.integer, np.bool_)) or getattr(getattr(x, 'dtype', None), 'kind', '') in 'biu' \
+def _whole(x): return isinstance(x, (bool, int, str, np.integer, np.bool_)) or getattr(getattr(x, 'dtype', None), 'kind', '-') in 'biu' \
     or isinstance(x, torch.Tensor) and not x.is_floating_point() or isinstance(x, (list, tuple, set)) and all(_whole(o) for o in x)
 
 def difference(got, # what an answer gave: number, text, array, tensor, or a list or dict of such
@@ -56,7 +56,8 @@ def _short(x):
     if isinstance(x, torch.Tensor): x = x.detach().cpu().numpy()
     if isinstance(x, np.ndarray) and x.size>12: return f'{"x".join(map(str, x.shape))} numbers'
     if isinstance(x, (np.ndarray, float, np.floating)): return '['+', '.join(map(_short, x))+']' if np.ndim(x) else f'{float(x):.6g}'
-    t = repr(x) if isinstance(x, (str, int, list, tuple, dict, type(None), np.integer)) else type(x).__name__
+    if isinstance(x, (list, tuple)): return f'[{", ".join(map(_short, x[:6]))}{", ..."*(len(x)>6)}]'[:90]
+    t = repr(x) if isinstance(x, (str, int, type(None), np.integer)) else type(x).__name__
     return t if len(t)<70 else t[:67]+'...'
 
 # %% ../nbs/84_exercises.ipynb #5e179ff1
@@ -96,7 +97,7 @@ def _failure(e):
     with contextlib.suppress(Exception): said = ' '.join(str(e).split())[:100]
     return (said if isinstance(e, _TooLong) else f'{type(e).__name__}: {said}').rstrip(': ')
 
-# %% ../nbs/84_exercises.ipynb #0ac2d4bb
+# %% ../nbs/84_exercises.ipynb #d3dd5760
 @dataclass(eq=False)
 class Exercise:
     "A question, with what is needed to check an answer."
@@ -113,9 +114,7 @@ class Exercise:
 
     def slip(self, hint:str, # for who answers like this
         answer:Callable # a wrong answer that is likely
-    ):
-        "Add a likely wrong answer."
-        self.slips.append((answer, hint))
+    ): "Add a likely wrong answer."; self.slips.append((answer, hint))
 
     @property
     def source(self)->str:
@@ -221,7 +220,7 @@ def check(
     if raises and not v: raise WrongAnswer(str(v))
     return v
 
-# %% ../nbs/84_exercises.ipynb #ff12d754
+# %% ../nbs/84_exercises.ipynb #b6d1717c
 @dataclass(frozen=True)
 class Solution:
     "The text of a solution, folded."
@@ -242,7 +241,7 @@ class ExerciseList(list):
     def __repr__(self): return '\n'.join(f'{a:16} {b:30} {c}' for a,b,c in self._rows())
     def _repr_html_(self):
         return '<table><tr><th>exercise</th><th>chapter</th><th>question</th></tr>'+''.join(
-            '<tr>'+''.join(f'<td>{html.escape(o)}</td>' for o in r)+'</tr>' for r in self._rows())+'</table>'
+            f'<tr>{"".join(f"<td>{html.escape(o)}</td>" for o in r)}</tr>' for r in self._rows())+'</table>'
 
 def list_exercises(chapter:str='' # part of a notebook's name, such as '10' or 'mask'; '': all
 )->ExerciseList: # in the order of the book

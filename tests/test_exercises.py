@@ -1,22 +1,26 @@
 "Every solution passes, every slip is refused with its hint, right answers in other forms pass, hostile ones cost a line"
-import inspect, math, re, signal, sys
+import csv, inspect, math, re, signal, sys
+from collections import Counter
 import numpy as np, pytest, torch
 import torch.nn.functional as F
 from audiossl.exercises import WrongAnswer, check, list_exercises, solution
+from scipy import ndimage, optimize
+from sklearn.metrics import average_precision_score
 import audiossl.practice
 from support import ROOT
 
 audiossl.practice.check                                                              # loads the questions
 ALL = [o for o in list_exercises() if o.solution.__module__.startswith('audiossl.practice.')]
 ids = dict(ids=lambda o: getattr(o, 'name', None))
+SCOPE = dict(np=np, torch=torch, F=F, math=math, signal=signal, csv=csv, Counter=Counter, ndimage=ndimage)     # what the pages import
 GENERIC = ('Try it by hand', 'It gives the same', 'Everywhere', 'It stops', 'A function is asked', 'Right, with')
 
 @pytest.mark.parametrize('ex', ALL, **ids)
 def test_the_solution_shown_is_right(ex):
     "as it is shown: the text alone, with the imports of its page"
-    scope = dict(np=np, torch=torch, F=F, math=math, signal=signal)
+    scope = dict(SCOPE)
     exec(solution(ex.name).source, scope)
-    name = next(o for o in scope if not o.startswith('__') and o not in ('np','torch','F','math','signal'))
+    name = next(o for o in scope if not o.startswith("__") and o not in SCOPE)
     for seed in range(5): assert check(ex.name, scope[name], seed=seed), check(ex.name, scope[name], seed=seed)
 
 @pytest.mark.parametrize('ex', ALL, **ids)
@@ -71,13 +75,53 @@ def test_inputs_are_safe():
 FORMS = dict(
     sixteen_bits=[lambda wave: [int(max(-32768, min(32767, o*32768))) for o in wave], lambda wave: torch.as_tensor(wave*32767).round().clamp(-32767, 32767).short()],
     outline=[lambda wave, n: [[min(o) for o in np.split(wave, n)], [max(o) for o in np.split(wave, n)]], lambda wave, n: np.stack([wave.reshape(n, -1).min(1), wave.reshape(n, -1).max(1)])],
-    gain=[lambda e, b, snr: torch.tensor([10**(snr/20)*b.std()/e.std()]) if False else math.sqrt(10**(snr/10)*(b*b).mean()/(e*e).mean())],
+    ending=[lambda code: ('ok', {6:'SIGABRT', 9:'SIGKILL', 11:'SIGSEGV', 24:'SIGXCPU'}.get(-code, 'error'))[code!=0]],
+    gain=[lambda e, b, snr: math.sqrt(10**(snr/10)*(b*b).mean()/(e*e).mean())],
     tokens=[lambda n: float((n+160)//640), lambda n: torch.tensor([(1+n//160)//4]), lambda n: len(range(0, n+1, 160))//4, lambda n: str((n+160)//640)],
     floored=[lambda power: torch.stack([torch.maximum(d, d.max()-80) for d in 10*power.clamp(min=1e-10).log10()]), lambda power: np.maximum(d := 10*np.log10(np.maximum(power.numpy(), 1e-10)), d.max((1,2), keepdims=True)-80).tolist()],
     crop_start=[lambda n, size, rng: int(rng.random()*(n-size+1)), lambda n, size, rng: torch.tensor([rng.integers(0, n-size, endpoint=True)])],
     pad_value=[lambda db, low, high: torch.tensor((db-(low+high)/2)/((high-low)/2))],
+    segment=[lambda line: (lambda r: [r[0], int(float(r[1])), r[2], tuple(r[3].split(','))])(next(csv.reader([line], skipinitialspace=True)))],
+    label_rows=[lambda labels, C: torch.stack([F.one_hot(torch.tensor(l, dtype=torch.long), C).sum(0).clamp(max=1) for l in labels]), lambda labels, C: [[c in l for c in range(C)] for l in labels]],
+    event_frames=[lambda onset, offset, T: [k*.04<offset-1e-9 and (k+1)*.04>onset+1e-9 for k in range(T)]],
+    folds=[lambda groups, k: np.array([sorted(set(groups)).index(g)%k for g in groups])],
+    parts=[lambda fold, k: [fold, 1 if fold==k else fold+1, {o for o in range(1, k+1)}-{fold, 1 if fold==k else fold+1}]],
+    batch=[lambda seed, step, n, size: np.concatenate([np.random.default_rng((seed, 7, e)).permutation(n) for e in range((step+1)*size//n+1)])[step*size:(step+1)*size]],
+    shards=[lambda keys, size: tuple(map(tuple, (sorted(keys)[i*size:(i+1)*size] for i in range(-(-len(keys)//size)))))],
+    account=[lambda log: np.array([[list(dict(log).values()).count(o)] for o in ('written','skipped','left')])],
+    hidden_share=[lambda n, places, span: np.float32(1-np.prod([(places-n-i)/(places-i) for i in range(span)]))],
+    mixed_label=[lambda a, b, share, C: share*F.one_hot(torch.tensor(a), C)+(1-share)*F.one_hot(torch.tensor(b), C)],
+    cut_tokens=[lambda x, w: [x[:,i:i+w].flatten().tolist() for i in range(0, x.shape[1]-w+1, w)], lambda x, w: x.unfold(1, w, w).transpose(0, 1).flatten(1).numpy()],
+    mean_tokens=[lambda x, length: [x[i,:n].mean(0) for i,n in enumerate(length.tolist())]],
+    asked=[lambda x, mask, length: torch.cat([x[i,:n][mask[i,:n]] for i,n in enumerate(length.tolist())]), lambda x, mask, length: [x[i,j].tolist() for i in range(3) for j in range(int(length[i])) if mask[i,j]]],
+    joined=[lambda n1, m1, v1, n2, m2, v2: torch.tensor([(n1*m1+n2*m2)/(n1+n2), (n1*v1+n2*v2)/(n1+n2)+n1*n2*(m1-m2)**2/(n1+n2)**2])],
+    teacher_encoder=[lambda state: {k[len('model.teacher.encoder.'):]: torch.tensor(v, dtype=torch.float64) for k,v in state.items() if k.startswith('model.teacher.encoder.')}],
+    chunks=[lambda n, size: torch.tensor([min(n, size)]+[size]*(n//size-1)+[n%size]*(n>size and n%size>size//2))],
+    clip_scores=[lambda p, a: np.average(p.numpy(), axis=0, weights=a.softmax(-1).numpy())],
+    padded=[lambda ps: [torch.nn.utils.rnn.pad_sequence([p.T for p in ps], batch_first=True).mT, [p.shape[1] for p in ps]]],
+    numbers=[lambda start, total, rank, world: (i*world+rank for i in range(start, total)), lambda start, total, rank, world: np.arange(total*world).reshape(total, world)[start:,rank]],
+    byol=[lambda t, s: 2-2*F.cosine_similarity(t.detach(), s).mean(), lambda t, s: ((F.normalize(t).detach()-F.normalize(s))**2).sum(-1).mean()[None]],
+    followed=[lambda t, s, m, k: m**k*t+(1-m**k)*s, lambda t, s, m, k: [t := m*t+(1-m)*s for _ in range(k)][-1]],
+    spread=[lambda y: float(np.std(y.numpy()/np.linalg.norm(y.numpy(), axis=1, keepdims=True), axis=0).mean())],
+    rate=[lambda i, base, final, steps, warmup: np.concatenate([np.linspace(0, base, warmup), final+(base-final)*np.cos(np.pi/2*np.arange(steps-warmup)/(steps-warmup))**2])[i]],
+    mean_loss=[lambda losses, rows: np.average(losses, weights=rows), lambda losses, rows: [torch.tensor(losses)@torch.tensor(rows).float()/sum(rows)]],
+    restored=[lambda rows, order: rows[np.argsort(order)], lambda rows, order: [rows[order.index(i)].tolist() for i in range(len(order))]],
+    token_ms=[lambda k: np.mean([10*(4*k+i) for i in range(4)]), lambda k: f'{40*k+15}.0'],
+    peaks=[lambda lr, batch, gpus, mine: torch.tensor([batch*gpus, mine])*lr/256],
+    average_precision=[lambda scores, true: average_precision_score(true, scores)],
+    mean_ap=[lambda ap, labels: np.nanmean(np.where(labels.sum(0)>0, ap, np.nan)), lambda ap, labels: torch.tensor([a for a,y in zip(ap, labels.T) if 1 in y]).mean()],
+    standard_error=[lambda right, groups: np.std([np.mean([r for r,g in zip(right, groups) if g==o]) for o in set(groups)])/math.sqrt(10)],
+    standardised=[lambda train, test: torch.tensor(test-train.mean(0))/torch.tensor(train).std(0), lambda train, test: ((test-np.mean(train, 0))/(1e-6+np.std(train, axis=0, ddof=1))).tolist()],
+    block_rate=[lambda k, depth, decay: np.cumprod([decay]*depth)[depth-1-k], lambda k, depth, decay: math.exp((depth-k)*math.log(decay))],
+    distilled=[lambda s, t, y, lam: F.cross_entropy(s, lam*t.softmax(1)+(1-lam)*F.one_hot(y, 4)).item(), lambda s, t, y, lam: -(s.log_softmax(1).numpy()*(lam*t.softmax(1)+(1-lam)*F.one_hot(y, 4)).numpy()).sum()/6],
+    smoothed=[lambda x, w: ndimage.median_filter(x, w), lambda x, w: [float(np.median([x[min(max(j, -1-j), 2*len(x)-1-j)] for j in range(i-w//2, i+w//2+1)])) for i in range(len(x))]],
+    events=[lambda x, th: np.round(.04*np.flatnonzero(np.diff(np.r_[False, x>th, False])).reshape(-1, 2), 4), lambda x, th: [[.04*a, .04*b] for a in range(len(x)) for b in range(a+1, len(x)+1) if all(x[a:b]>th) and (not a or x[a-1]<=th) and (b==len(x) or x[b]<=th)]],
+    hits=[lambda true, found: (lambda m: int(m[optimize.linear_sum_assignment(-m)].sum()))(np.array([[abs(t[0]-f[0])<=.2 and abs(t[1]-f[1])<=.2 for f in found] for t in true]).astype(int))],
+    batch_loss=[lambda f, c, k, w: torch.tensor(f)[[o=='strong' for o in k]].mean()+w*torch.tensor(c)[[o=='weak' for o in k]].mean()],
     with_background=[lambda x, z, a: torch.logaddexp(x+math.log(1-a), z+math.log(a)), lambda x, z, a: np.round(np.log((1-a)*np.exp(x.numpy())+a*np.exp(z.numpy())), 4)[None]],
 )
 @pytest.mark.parametrize('name', FORMS)
 def test_right_in_another_form(name):
     for f in FORMS[name]: assert check(name, f), check(name, f)
+
+def test_every_question_was_tried_in_another_form(): assert {o.name for o in ALL}==FORMS.keys()

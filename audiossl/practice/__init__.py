@@ -1,7 +1,7 @@
 "Exercises that check themselves, for each chapter."
 from importlib import import_module
 
-_pages = ('sound',)
+_pages = ('sound', 'data', 'models', 'training', 'scores')
 _names = ('check', 'solution', 'list_exercises', 'get_exercise')
 __all__ = list(_names)
 
