@@ -119,8 +119,36 @@ def plot_training(
     for a in top[3:]: a.set_xlabel('step')
     return ax
 
-# %% ../../nbs/66_explore_training.ipynb #0da97be2
-class TrainingMonitor(Explorer):
+# %% ../../nbs/66_explore_training.ipynb #b277e621
+class _Runs:
+    "What is known of the runs of a window."
+    def stop(self,
+        name:str='' # of the run; the first if not given
+    )->str: # what happens
+        "End a run of this kernel after its step, with a checkpoint; other runs are left alone."
+        run = self.runs.get(name) or next(iter(self.runs.values()), None)
+        return run.stop() if run else 'There is no run to stop.'
+    @property
+    def verdicts(self)->dict: # name -> `Verdict`
+        return {n: diagnose(r, self.values['width'], *r.silence()) for n,r in self.runs.items()}
+    def chosen(self)->dict: # name -> run, those that are drawn
+        v,names = self.values,list(self.runs)
+        a = v['first'] if v['first'] in names else next(iter(names), '')
+        b = next((n for n in names[:2][::-1] if n!=a), '') if v['second']=='' else v['second']
+        return {n: self.runs[n] for n in (a, b) if n in names}
+    def picture(self)->np.ndarray: # (n,) float32
+        "The values that the window draws, run by run and sign by sign."
+        return np.concatenate([np.zeros(0, np.float32), *(c[5] for r in self.chosen().values() for c in drawn(r, self.values['smooth'], self.values['view']).values())])
+    def text(self)->str: # for a terminal
+        return '\n\n'.join(vitals_text(r, n, self.values['width']) for n,r in self.runs.items()) or 'There is no run.'
+    def plot(self, ax=None # six matplotlib axes; None: a new figure
+    ): # array of six Axes
+        "The same by matplotlib."
+        return plot_training(self.chosen(), ax, **{k: self.values[k] for k in ('width','smooth','log','view')})
+    def extra(self): return dict(curves=self.curves)
+
+# %% ../../nbs/66_explore_training.ipynb #3dc3c19c
+class TrainingMonitor(_Runs, Explorer):
     "Vital signs, verdicts, two runs on one axis, and a button that stops a run of this kernel with a checkpoint."
     entry,title,height = 'training.js', 'Training monitor', 860
     SETTINGS = dict(smooth=0, log=False, first='', second='', view=[], width=256)
@@ -171,28 +199,3 @@ class TrainingMonitor(Explorer):
     def _heard(self, widget, content, buffers):
         if content.get('poll'): self._look(); self.send({'polled': True})
         if 'stop' in content: self.send({'says': self.stop(content['stop'])})
-
-    def stop(self,
-        name:str='' # of the run; the first if not given
-    )->str: # what happens
-        "End a run of this kernel after its step, with a checkpoint; other runs are left alone."
-        run = self.runs.get(name) or next(iter(self.runs.values()), None)
-        return run.stop() if run else 'There is no run to stop.'
-    @property
-    def verdicts(self)->dict: # name -> `Verdict`
-        return {n: diagnose(r, self.values['width'], *r.silence()) for n,r in self.runs.items()}
-    def chosen(self)->dict: # name -> run, those that are drawn
-        v,names = self.values,list(self.runs)
-        a = v['first'] if v['first'] in names else next(iter(names), '')
-        b = next((n for n in names[:2][::-1] if n!=a), '') if v['second']=='' else v['second']
-        return {n: self.runs[n] for n in (a, b) if n in names}
-    def picture(self)->np.ndarray: # (n,) float32
-        "The values that the window draws, run by run and sign by sign."
-        return np.concatenate([np.zeros(0, np.float32), *(c[5] for r in self.chosen().values() for c in drawn(r, self.values['smooth'], self.values['view']).values())])
-    def text(self)->str: # for a terminal
-        return '\n\n'.join(vitals_text(r, n, self.values['width']) for n,r in self.runs.items()) or 'There is no run.'
-    def plot(self, ax=None # six matplotlib axes; None: a new figure
-    ): # array of six Axes
-        "The same by matplotlib."
-        return plot_training(self.chosen(), ax, **{k: self.values[k] for k in ('width','smooth','log','view')})
-    def extra(self): return dict(curves=self.curves)
