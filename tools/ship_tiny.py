@@ -28,7 +28,7 @@ def ship(run):
     every = max(1, len(state['curve'])//12)
     facts = dict(recipe=plan['name'], seed=about['seed'], steps=plan['module']['max_steps'], scenes_a_step=plan['data']['batch_size'], scene_seconds=plan['data']['seconds'],
                  made_up=plan['data']['scenes'].get('made', 0.), seconds=round(state['seconds']), threads=torch.get_num_threads(), cores=os.cpu_count(), machine=platform.machine(),
-                 torch=torch.__version__, float32_sha256=tensor_hash(model), licence='as the package', curve=[state['curve'][0], *state['curve'][every-1::every]])
+                 torch=torch.__version__, float32_sha256=tensor_hash(model), licence='as the package', curve=[state['curve'][0], *state['curve'][every-1:-1:every], state['curve'][-1]])
     save_pretrained(model, WEIGHTS/plan['name'], facts, half=True)
 
 def table(head, rows):
@@ -51,6 +51,7 @@ def results(name):
 def card(folder):
     c = json.loads((folder/'config.json').read_text()); a,m = c['about'],c['config']
     method = a['recipe'].rsplit('_', 1)[0]
+    wide = m['embed_dim'] if m.get('avg_blocks') else 256   # the target is the mean of blocks, or what the projector gives
     heard = a['steps']*a['scenes_a_step']*a['scene_seconds']/3600
     lines = [f'# {a["recipe"]}', f'An encoder of {m["depth"]} blocks, {m["embed_dim"]} wide, for sound at 16 kHz: {HEARS[method]}. Small enough to travel with the package and to be trained on a laptop; '
              'made for lessons, first probes and tests, not to compete with models trained on thousands of hours.',
@@ -60,7 +61,7 @@ def card(folder):
                 ['time', f'{a["seconds"]/60:.0f} min of wall clock, {a["threads"]} threads on {a["cores"]} cores ({a["machine"]}), no GPU'], ['seed', a['seed']],
                 ['same again', f'the command gives the same float32 numbers on this kind of processor with PyTorch {a["torch"]} and {a["threads"]} threads, SHA-256 over names and tensors `{a["float32_sha256"]}`; elsewhere sums are rounded in another order']]),
              '## Curve', table(['step', 'loss', 'spread of the student', 'of the teacher', 'EMA'], [[o['step'], *(f'{o[k]:.4f}' for k in ('loss', 'std_student', 'std_teacher', 'ema'))] for o in a['curve']]),
-             f'Collapse would be a spread of 0; outputs spread evenly over all directions have {256**-.5:.4f}.', '## Results', *results(a['recipe']),
+             f'Collapse would be a spread of 0; outputs spread evenly over all directions have {wide**-.5:.4f}, one over the root of {wide}.', '## Results', *results(a['recipe']),
              '## Limits', 'Trained on hours, where the papers use thousands; on clips of a few seconds, so long context is new to it; speech in it is syllables and letters. The bundled sounds and the made-up ones decide what it can tell apart: the tables show where plain statistics of the log-mel do as well or better. It has learned nothing about who may be recorded and why: do not use it to identify people.',
              '## Licence', 'The weights are under the licence of the package. The recordings they learned from, with authors and licences, are listed in `audiossl/data/minisounds`.']
     (folder/'README.md').write_text('\n\n'.join(lines)+'\n', encoding='utf-8')
