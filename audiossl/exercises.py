@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 import numpy as np, torch
 
-# %% ../nbs/84_exercises.ipynb #8afc52f8
+# %% ../nbs/84_exercises.ipynb #1d176144
 def _plain(x):
     "An answer without its form: a float64 array, a text, None, or a list or dict of such"
     if isinstance(x, torch.Tensor): x = x.detach().cpu(); x = (x.double() if x.is_floating_point() else x).numpy()
@@ -56,7 +56,7 @@ def _short(x):
     if isinstance(x, torch.Tensor): x = x.detach().cpu().numpy()
     if isinstance(x, np.ndarray) and x.size>12: return f'{"x".join(map(str, x.shape))} numbers'
     if isinstance(x, (np.ndarray, float, np.floating)): return '['+', '.join(map(_short, x))+']' if np.ndim(x) else f'{float(x):.6g}'
-    if isinstance(x, (list, tuple)): return f'[{", ".join(map(_short, x[:6]))}{", ..."*(len(x)>6)}]'[:90]
+    if isinstance(x, (list, tuple)): return f'[{", ".join(map(_short, x[:4]))}{", ..."*(len(x)>4)}]'[:70]
     t = repr(x) if isinstance(x, (str, int, type(None), np.integer)) else type(x).__name__
     return t if len(t)<70 else t[:67]+'...'
 

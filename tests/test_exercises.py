@@ -1,6 +1,7 @@
 "Every solution passes, every slip is refused with its hint, right answers in other forms pass, hostile ones cost a line"
-import csv, inspect, math, re, signal, sys
+import csv, inspect, json, math, posixpath, re, signal, sys
 from collections import Counter
+from pathlib import Path
 import numpy as np, pytest, torch
 import torch.nn.functional as F
 from audiossl.exercises import WrongAnswer, check, list_exercises, solution
@@ -12,7 +13,7 @@ from support import ROOT
 audiossl.practice.check                                                              # loads the questions
 ALL = [o for o in list_exercises() if o.solution.__module__.startswith('audiossl.practice.')]
 ids = dict(ids=lambda o: getattr(o, 'name', None))
-SCOPE = dict(np=np, torch=torch, F=F, math=math, signal=signal, csv=csv, Counter=Counter, ndimage=ndimage)     # what the pages import
+SCOPE = dict(np=np, torch=torch, F=F, math=math, signal=signal, csv=csv, posixpath=posixpath, Counter=Counter, ndimage=ndimage)     # what the pages import
 GENERIC = ('Try it by hand', 'It gives the same', 'Everywhere', 'It stops', 'A function is asked', 'Right, with')
 
 @pytest.mark.parametrize('ex', ALL, **ids)
@@ -118,6 +119,11 @@ FORMS = dict(
     events=[lambda x, th: np.round(.04*np.flatnonzero(np.diff(np.r_[False, x>th, False])).reshape(-1, 2), 4), lambda x, th: [[.04*a, .04*b] for a in range(len(x)) for b in range(a+1, len(x)+1) if all(x[a:b]>th) and (not a or x[a-1]<=th) and (b==len(x) or x[b]<=th)]],
     hits=[lambda true, found: (lambda m: int(m[optimize.linear_sum_assignment(-m)].sum()))(np.array([[abs(t[0]-f[0])<=.2 and abs(t[1]-f[1])<=.2 for f in found] for t in true]).astype(int))],
     batch_loss=[lambda f, c, k, w: torch.tensor(f)[[o=='strong' for o in k]].mean()+w*torch.tensor(c)[[o=='weak' for o in k]].mean()],
+    periods=[lambda low, high, T, t: t*(low+(low+(high-low)*t/T))/2, lambda low, high, T, t: np.mean(low+(high-low)*(np.arange(20_000)+.5)/20_000*t/T)*t],
+    left_after=[lambda t, t60: torch.tensor(.001)**(t/t60), lambda t, t60: math.exp(-6.907755*t/t60)],
+    leads_out=[lambda folder, name: not (Path('/x')/posixpath.relpath(posixpath.join(folder, name), folder)).parts[2:3]!=('..',), lambda folder, name: int(posixpath.commonpath([folder, posixpath.normpath(posixpath.join(folder, name))])!=folder)],
+    unfinished=[lambda plan, journal, files: sorted(set(plan)-(set(journal)&set(files)))],
+    draw_shares=[lambda labels: torch.softmax(torch.tensor([sum(1/sum(c in o for o in labels) for c in l) for l in labels]).log(), 0), lambda labels: (w := np.array([sum(1000/(sum(c in o for o in labels)+.01) for c in l) for l in labels]))/w.sum()],
     with_background=[lambda x, z, a: torch.logaddexp(x+math.log(1-a), z+math.log(a)), lambda x, z, a: np.round(np.log((1-a)*np.exp(x.numpy())+a*np.exp(z.numpy())), 4)[None]],
 )
 @pytest.mark.parametrize('name', FORMS)
@@ -125,3 +131,32 @@ def test_right_in_another_form(name):
     for f in FORMS[name]: assert check(name, f), check(name, f)
 
 def test_every_question_was_tried_in_another_form(): assert {o.name for o in ALL}==FORMS.keys()
+
+def cells(nb): return json.loads((ROOT/f'nbs/{nb}.ipynb').read_text(encoding='utf-8'))['cells']
+def place(name):
+    "Page and anchor of a question"
+    for p in sorted((ROOT/'nbs').glob('8?_practice_*.ipynb')):
+        head = ''
+        for c in cells(p.stem):
+            s = ''.join(c['source'])
+            if c['cell_type']=='markdown': head = (re.findall(r'^## (.*)$', s, re.M) or [head])[-1]
+            elif re.search(rf"^check\('{name}'", s, re.M): return f'{p.name}#'+re.sub(r'[^\w\s-]', '', head.lower()).strip().replace(' ', '-')
+
+@pytest.mark.parametrize('ex', ALL, **ids)
+def test_chapters_lead_to_their_questions_and_back(ex):
+    page = place(ex.name); assert page, f'{ex.name} is asked on no page'
+    asked = '\n'.join(''.join(c['source']) for c in cells(page.split('.')[0]) if c['cell_type']=='markdown')
+    for chapter in ex.chapters:
+        last = [c for c in cells(chapter) if c['cell_type']=='markdown'][-1]
+        assert f']({page})' in ''.join(last['source']), f'{chapter} does not lead to {page}'
+    assert f'({ex.chapters[0]}.ipynb)' in asked, f'{page} does not lead back to {ex.chapters[0]}'
+
+@pytest.mark.parametrize('page', sorted(o.stem for o in (ROOT/'nbs').glob('8?_practice_*.ipynb')))
+def test_pages_hold_no_answers(page):
+    "every cell to fill in is blank, and says so; every solution is there, folded"
+    asked = [c for c in cells(page) if re.search(r"^check\('", ''.join(c['source']), re.M)]
+    assert len(asked)>=7
+    for c in asked: assert re.search(r'\n    \.\.\.\n', ''.join(c['source'])) and 'not answered yet' in ''.join(c['outputs'][0]['data']['text/plain'])
+    folded = [c for c in cells(page) if re.match(r"solution\('", ''.join(c['source']))]
+    assert len(folded)==len(asked)
+    for c in folded: assert solution(''.join(c['source'])[10:-2])._repr_html_()==''.join(c['outputs'][0]['data']['text/html'])
