@@ -80,7 +80,7 @@ def diagnose(
     s,t = (signs.of(k)[1][-1]/full for k in ('std_student', 'std_teacher'))
     return Verdict('healthy', 'no other rule applies', signs.step, f'spread {s:.2f}/√{width} (student), {t:.2f}/√{width} (teacher); loss {y[0]:.3g} → {y[-1]:.3g}.')
 
-# %% ../nbs/59_vitals.ipynb #4fa35cdf
+# %% ../nbs/59_vitals.ipynb #b262a9ce
 LOGS = ('vitals.csv', 'curve.csv', 'metrics.csv') # looked for in the folder of a run, in this order
 
 class LogFile(Signs):
@@ -111,7 +111,7 @@ class LogFile(Signs):
         return True
     def _line(self, cells, file):
         if self.head is None:
-            self.head = [c.strip() for c in cells]
+            self.head = [c.strip('\ufeff ') for c in cells]
             if 'step' not in self.head or not set(self.head) & {*SIGNS, *_also}: raise ValueError(f'{file.name}: not the log of a training; it needs a column step and some of {", ".join(SIGNS)}')
         elif cells and cells!=self.head:
             try:
@@ -127,13 +127,13 @@ class LogFile(Signs):
         return (time.monotonic()-self.grown, max(60., 3*self.gap)) if self.grown and not 0<self.steps<=self.step else (0., 60.)
     def stop(self): return 'This run belongs to another process: press Ctrl-C there, and it stops with a checkpoint. Nothing was written.'
 
-# %% ../nbs/59_vitals.ipynb #9f404083
+# %% ../nbs/59_vitals.ipynb #4b90dd22
 class _Pulse(Signs):
     "Rows as they come, from a run in this process."
     live = 'kernel'
     def __init__(self, log, checkpoint):
         super().__init__()
-        self.file,self.checkpoint,self.asked,self.windows = log and Path(log), checkpoint, False, []          # `log` would be Lightning's
+        self.file,self.checkpoint,self.asked,self.windows,self.out = log and Path(log), checkpoint, False, [], None          # `log` would be Lightning's
         self.spent,self.due,self.seen,self.begun = 0., 0., None, None
         if self.file and self.file.exists():
             old = LogFile(self.file); self.columns,self.step,self.steps = old.columns,old.step,old.steps
@@ -145,9 +145,9 @@ class _Pulse(Signs):
         self.begun,self.seen = self.begun or t, t
         self.add(row)
         if self.file:
-            new = not self.file.exists() or not self.file.stat().st_size
-            with open(self.file, 'a', encoding='utf-8') as f:
-                for r in [{k: k for k in ('step', 'steps', *SIGNS)}]*new + [row]: f.write(','.join(str(r.get(k, '')) for k in ('step', 'steps', *SIGNS))+'\n')
+            names = ('step', 'steps', *SIGNS)
+            if not self.out: self.out = open(self.file, 'a', buffering=1, encoding='utf-8'); self.out.tell() or self.out.write(','.join(names)+'\n')
+            self.out.write(','.join(str(row.get(k, '')) for k in names)+'\n')
         if self.windows and t>self.due: self.tell(); self.due = t+max(1., 100*(time.perf_counter()-t))
         self.spent += time.perf_counter()-t
         return self.asked
@@ -166,6 +166,7 @@ class _Pulse(Signs):
     ):
         "Say that the run is over."
         self.live = 'ended'
+        if self.out: self.out = self.out.close()
         if error is not None:
             self.note = f'The run ended with: {" ".join(str(error).split()) or type(error).__name__}'
             if 'loss is nan' in self.note or 'loss is inf' in self.note: self.add(dict(step=self.step+1, loss='nan'))

@@ -42,7 +42,7 @@ def smooth(
     for a,b in zip(x, y): s += (b-s)*((a-last)/(steps+(a-last))); last = a; res.append(s)
     return np.asarray(res, np.float32)
 
-# %% ../../nbs/66_explore_training.ipynb #f6b26ab8
+# %% ../../nbs/66_explore_training.ipynb #5efc575c
 MOST = 4 # runs that a window holds
 
 def gather_runs(
@@ -51,7 +51,7 @@ def gather_runs(
     "Make runs of what is given; a bad one becomes a sentence."
     if runs is None: runs = [p for p in ('pretrain', 'quickstart') if Path(p).is_dir()]
     rows = isinstance(runs, (list, tuple)) and len(runs) and isinstance(runs[0], dict)
-    single = rows or isinstance(runs, (str, Path, Signs)) or hasattr(runs, 'curve')
+    single = rows or not isinstance(runs, (list, tuple, dict))
     items = [(None, runs)] if single else list(runs.items()) if isinstance(runs, dict) else [(None, o) for o in runs]
     good,bad = {},[]
     for i,(name,o) in enumerate(items):
