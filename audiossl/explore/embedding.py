@@ -37,7 +37,7 @@ def plot_embedding(
     ax.legend(loc='center left', bbox_to_anchor=(1,.5), ncols=1+(len(set(l))-1)//16, handletextpad=.2)
     return ax
 
-# %% ../../nbs/65_explore_embedding.ipynb #5da284a3
+# %% ../../nbs/65_explore_embedding.ipynb #7ecfd275
 @dataclass
 class _Clips: # what a map is about; maps and scores are computed once
     keys:list; read:object; labels:list; y:object; spaces:dict; folds:object; python:str; bad:list
@@ -68,6 +68,7 @@ class _Clips: # what a map is about; maps and scores are computed once
         ask = lambda v: NearestNeighbors(n_neighbors=min(10, len(v)-1), metric='cosine').fit(unit_rows(v)).kneighbors(None, return_distance=False)
         return b''.join(ask(v).astype('<u2').tobytes() for v in self.spaces.values())
 
+# %% ../../nbs/65_explore_embedding.ipynb #b5ead421
 def _unique(names):
     res = {}
     for o in names:
@@ -92,7 +93,7 @@ def _collect(sounds, labels, embeddings, folds, how):
         if labels is None and n:
             if np.ndim(sounds.labels)!=1: raise ValueError(f'{sounds.name}: several labels a sound; give labels=, one text for each')
             y,labels = np.asarray(sounds.labels),[sounds.classes[i] for i in sounds.labels]
-            if getattr(sounds, 'name', '') in task_names(): python = f"t = task('{sounds.name}')\nlabels = [t.classes[i] for i in t.labels]\n"+('embeddings = representations(t.waves())\n' if embeddings is None else '')
+            if getattr(sounds, 'name', '') in task_names(): python = f"from audiossl.datasets.minisounds import task\nt = task('{sounds.name}')\nlabels = [t.classes[i] for i in t.labels]\n"+('embeddings = representations(t.waves())\n' if embeddings is None else '# embeddings: dict name -> (n, D) array\n')
         folds = getattr(sounds, 'folds', None) if folds is None else folds
     elif sounds is None: n = len(next(iter(embeddings.values()))) if embeddings else 0; keys = [f'point {i+1}' for i in range(n)]
     else:
@@ -140,41 +141,8 @@ class _Heard: # how a map sounds, and what a page of it needs
             clips.append([i, len(raw), len(mp3)]); raw += mp3
         return dict(sounds=self.sounds, samples=b'', points=self.points, near=self.near, kinds=self.kinds, picked=self.picked, clips=clips, mp3=raw)
 
-# %% ../../nbs/65_explore_embedding.ipynb #769a288f
-class EmbeddingMap(_Heard, Explorer):
-    "Clips as points that are heard: representations on a slider, labels in a legend, a loop that gives their keys to Python."
-    entry,title,height = 'embedding.js', 'Embedding map', 900
-    SETTINGS = dict(space='', method='PCA', seed=0, perplexity=20, k=5, hidden=[], hover=True, lines=True, drag='move')
-    points,near,kinds,picked,ask = map(_trait, ('Bytes','Bytes','Bytes','List','Int'))
-    most_tsne = 3000 # points that t-SNE is asked for
-
-    def __init__(self,
-        sounds=None, # a task of `minisounds` or its name; anything with `files`, `wave(i)`, `labels`, `classes`; waves or files as in `gather`; None: the drums, or points without sound if there are embeddings
-        labels=None, # (n,) text; None: those of the task
-        embeddings=None, # dict name -> (n, D), such as one for each checkpoint, or one array; None: `representations`
-        folds=None, # (n,) int for the accuracy, see `neighbour_accuracy`; None: those of the task, or none
-        **kwargs # sr, max_seconds, start as in `gather`, and settings of `EmbeddingMap.SETTINGS`
-    ):
-        super().__init__(None, **kwargs)
-        self._clips,self._maps,self._scores = None,{},{}
-        self.show('minisounds_percussion' if sounds is None and embeddings is None else sounds, labels, embeddings, folds)
-        self.observe(self._answer, 'ask'); self.on_msg(self._asked)
-
-    def update(self, **settings): super().update(**settings); self._answer()
-    def __repr__(self): return f'EmbeddingMap({len(self._clips.keys):,} points, {len(set(self._clips.labels))} labels, {len(self._clips.spaces)} representations)' if self._clips else 'EmbeddingMap()'
-
-    def show(self, sounds, labels=None, embeddings=None, folds=None # as for the window itself
-    ):
-        "Show other clips; if that cannot be, the old ones stay and the window says why."
-        try: c = _collect(sounds, labels, embeddings, folds, self._how)
-        except Exception as e: self.error = ' '.join(str(e).split()); return
-        self._clips,number = c,{}
-        for o in c.labels: number.setdefault(o, len(number))
-        with self.hold_sync():
-            self.sounds,self.kinds,self.near,self.picked = [dict(name=k) for k in c.keys],np.array([number[o] for o in c.labels], '<u2').tobytes(),c.near(),[]
-            self.settings = {**self.settings, 'space': self.space, 'hidden': [o for o in self.values['hidden'] if o in number]}
-            self._answer(labels=list(number), batch=self.data.get('batch', 0)+1)
-
+# %% ../../nbs/65_explore_embedding.ipynb #e3bf5d11
+class _Told: # what the page is told, and what it tells
     def _answer(self, change=None, **more):
         c,v = self._clips,self.values
         data = {**self.data, **more, 'count': self.data.get('count', 0)+1}
@@ -207,6 +175,41 @@ class EmbeddingMap(_Heard, Explorer):
         number = {k: i for i,k in enumerate(self._clips.keys)}
         if bad := [k for k in keys if k not in number]: raise ValueError(f'{bad[0]!r} is no key of this map; keys look like {self._clips.keys[0]!r}')
         self.picked = [number[k] for k in keys]
+
+# %% ../../nbs/65_explore_embedding.ipynb #7a9ff259
+class EmbeddingMap(_Told, _Heard, Explorer):
+    "Clips as points that are heard: representations on a slider, labels in a legend, a loop that gives their keys to Python."
+    entry,title,height = 'embedding.js', 'Embedding map', 900
+    SETTINGS = dict(method='PCA', space='', seed=0, perplexity=20, k=5, hidden=[], hover=True, lines=True, drag='move')
+    points,near,kinds,picked,ask = map(_trait, ('Bytes','Bytes','Bytes','List','Int'))
+    most_tsne = 3000 # points that t-SNE is asked for
+
+    def __init__(self,
+        sounds=None, # a task of `minisounds` or its name; anything with `files`, `wave(i)`, `labels`, `classes`; waves or files as in `gather`; None: the drums, or points without sound if there are embeddings
+        labels=None, # (n,) text; None: those of the task
+        embeddings=None, # dict name -> (n, D), such as one for each checkpoint, or one array; None: `representations`
+        folds=None, # (n,) int for the accuracy, see `neighbour_accuracy`; None: those of the task, or none
+        **kwargs # sr, max_seconds, start as in `gather`, and settings of `EmbeddingMap.SETTINGS`
+    ):
+        super().__init__(None, **kwargs)
+        self._clips = None
+        self.show('minisounds_percussion' if sounds is None and embeddings is None else sounds, labels, embeddings, folds)
+        self.observe(self._answer, 'ask'); self.on_msg(self._asked)
+
+    def update(self, **settings): super().update(**settings); self._answer()
+    def __repr__(self): return f'EmbeddingMap({len(self._clips.keys):,} points, {len(set(self._clips.labels))} labels, {len(self._clips.spaces)} representations)' if self._clips else 'EmbeddingMap()'
+
+    def show(self, sounds, labels=None, embeddings=None, folds=None # as for the window itself
+    ):
+        "Show other clips; if that cannot be, the old ones stay and the window says why."
+        try: c = _collect(sounds, labels, embeddings, folds, self._how)
+        except Exception as e: self.error = ' '.join(str(e).split()); return
+        self._clips,number = c,{}
+        for o in c.labels: number.setdefault(o, len(number))
+        with self.hold_sync():
+            self.sounds,self.kinds,self.near,self.picked = [dict(name=k) for k in c.keys],np.array([number[o] for o in c.labels], '<u2').tobytes(),c.near(),[]
+            self.settings = {**self.settings, 'space': self.space, 'hidden': [o for o in self.values['hidden'] if o in number]}
+            self._answer(labels=list(number), batch=self.data.get('batch', 0)+1)
 
     def plot(self, ax=None): # Axes
         "The same map by matplotlib, without what the legend hides."

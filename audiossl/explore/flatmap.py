@@ -12,7 +12,7 @@ from ..downstream.portrait import map2d, unit_rows
 from ..downstream.probe import logmel_statistics
 from ..methods.atstframe.embedding import embed_clips
 
-# %% ../../nbs/64_flatmap.ipynb #49497128
+# %% ../../nbs/64_flatmap.ipynb #bd8a461d
 def representations(
     waves:list, # of (N,) waves at 16 kHz
     seed:int=0 # of the random weights
@@ -21,8 +21,8 @@ def representations(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         models = {'untrained': create_model('atst_frame_tiny')}
-    try: models['trained'] = create_model('atst_frame_tiny', pretrained=True)
-    except CheckpointError: pass
+        try: models['trained'] = create_model('atst_frame_tiny', pretrained=True)
+        except CheckpointError: pass
     return {'log-mel statistics': logmel_statistics(waves), **{f'atst_frame_tiny, {k}': embed_clips(m, waves).numpy() for k,m in models.items()}}
 
 # %% ../../nbs/64_flatmap.ipynb #0c6aad70

@@ -23,24 +23,25 @@ class EmbeddingMap extends Explorer {
       'Move the slider "Representation". Points keep their identity, and the map lies as well on the first as it can: what moves, has moved. Does the accuracy say what you see?',
       'Choose t-SNE and change the seed. What stays, is in the data; what changes, is in the drawing.']});
     this.names = ['']; this.keys = []; this.labels = []; this.clips = new Map(); this.at = -1;
-    const view = this.group('Map'), tell = this.group('Neighbours'), hand = this.group('Pointer and sound'), chosen = this.group('Selection');
-    this.space = this.slider(view, 'space', {label: 'Representation', values: this.names, write: v => short(v || this.names[0])});
+    const top = this.group('Representation', this.stage), view = this.group('Map'), tell = this.group('Neighbours'), hand = this.group('Pointer and sound'), chosen = this.group('Selection');
+    this.space = this.slider(top, 'space', {label: 'Clips as seen by', values: this.names, write: v => short(v || this.names[0])});
     this.select(view, 'method', {label: 'Projection', options: ['PCA', 't-SNE', 'UMAP'].map(m => [m, m])});
     this.slider(view, 'seed', {label: 'Seed', max: 20}); this.slider(view, 'perplexity', {label: 'Perplexity', min: 2, max: 100});
-    this.slider(tell, 'k', {label: 'Neighbours that vote', min: 1, max: 10}); this.check(tell, 'lines', 'lines to the nearest');
-    this.nearest = el('div', {className: 'ax-list', dataset: {testid: 'nearest'}}); tell.append(this.nearest);
+    this.slider(tell, 'k', {label: 'Neighbours that vote', min: 1, max: 10}); this.check(tell, 'lines', 'lines to the nearest, dashed to other labels');
+    this.nearest = el('div', {className: 'ax-list', dataset: {testid: 'nearest'}, role: 'group', 'aria-label': 'Nearest to the point'});
+    const buttons = parent => { const b = el('div', {className: 'ax-actions ax-below'}); parent.append(b); return b; }, sound = buttons(hand), marks = buttons(chosen);
     this.check(hand, 'hover', 'play under the pointer'); this.select(hand, 'drag', {label: 'Dragging', options: [['move', 'moves the map'], ['loop', 'draws a loop to select']]});
-    this.button(hand, 'Play', () => this.player.playing ? this.player.stop() : this.listenTo(this.at), {dataset: {key: 'play'}, className: 'ax-play'});
-    for (const [text, key, f] of [['Zoom in', 'in', () => this.zoom(1.5)], ['Zoom out', 'out', () => this.zoom(1 / 1.5)], ['Whole map', 'whole', () => this.home()]]) this.button(hand, text, f, {dataset: {key}});
-    this.count = el('div', {dataset: {testid: 'count'}, role: 'status'}); chosen.append(this.count);
+    this.button(sound, 'Play', () => this.player.playing ? this.player.stop() : this.listenTo(this.at), {dataset: {key: 'play'}, className: 'ax-play'});
+    for (const [text, key, f] of [['Zoom in', 'in', () => this.zoom(1.5)], ['Zoom out', 'out', () => this.zoom(1 / 1.5)], ['Whole map', 'whole', () => this.home()]]) this.button(sound, text, f, {dataset: {key}});
+    this.count = el('div', {dataset: {testid: 'count'}, role: 'status'}); chosen.insertBefore(this.count, marks);
     for (const [text, key, f] of [['This point', 'this', () => this.toggle(this.at)], ['All of its label', 'label', () => this.pickAll(i => this.kinds[i] === this.kinds[this.at])],
-      ['All in view', 'view', () => this.pickAll(i => this.inView(i))], ['Nothing', 'none', () => this.pick([])]]) this.button(chosen, text, f, {dataset: {key}});
+      ['All in view', 'view', () => this.pickAll(i => this.inView(i))], ['Nothing', 'none', () => this.pick([])]]) this.button(marks, text, f, {dataset: {key}});
     this.facts = el('div', {className: 'ax-facts', dataset: {testid: 'facts'}});
     this.legend = el('div', {className: 'ax-legend-list', role: 'group', 'aria-label': 'Labels: press to hide or show', dataset: {testid: 'legend'}});
-    const row = el('div', {className: 'ax-row'}), side = el('div', {className: 'ax-side'}, this.legend);
+    const row = el('div', {className: 'ax-row'}), side = el('div', {className: 'ax-side'}, this.legend, this.nearest);
     this.box = el('div', {className: 'ax-column ax-map', tabIndex: 0, role: 'application', dataset: {key: 'map'},
       'aria-label': 'Map. Arrows go from point to point, Enter plays, Space selects, plus and minus zoom, Home shows all, Escape ends the selection.'});
-    row.append(this.box, side); this.stage.append(this.facts, row);
+    row.append(this.box, side); this.stage.append(this.facts, row); this.facts.style.paddingLeft = '4px';
     this.picture = new Panel(this.box, {height: 460, left: 1, right: 1, top: 1, bottom: 1, testid: 'picture'});
     this.player = new ClipPlayer(this.root, (t, on) => { this.root.querySelector('[data-key="play"]').textContent = on ? 'Stop' : 'Play'; });
     this.ends.push(() => { this.player.stop(); this.player.unload(); clearTimeout(this.dwell); clearTimeout(this.patience); });
@@ -307,7 +308,7 @@ class EmbeddingMap extends Explorer {
   }
   code() {
     const d = this.d ?? {}, text = v => JSON.stringify(String(v)).replace(/[\u007f-\uffff]/g, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`), task = d.python;
-    return `from audiossl.explore.embedding import coordinates, plot_embedding${task ? ', representations\nfrom audiossl.datasets.minisounds import task' : ''}\n`
+    return `from audiossl.explore.embedding import plot_embedding\nfrom audiossl.explore.flatmap import coordinates${/representations/.test(task) ? ', representations' : ''}\n`
       + (task || '# embeddings: dict name -> (n, D) array; labels: n texts\n')
       + `xy, share = coordinates(embeddings, ${text(this.spaceName)}, ${text(d.method)}, seed=${d.seed}, perplexity=${d.perplexity})\nplot_embedding(xy, labels)`;
   }
