@@ -85,7 +85,7 @@ def plot_dataset(
     ax[1].set(xlabel='duration (s)', ylabel='sounds')
     return ax
 
-# %% ../../nbs/68_explore_dataset.ipynb #96480df2
+# %% ../../nbs/68_explore_dataset.ipynb #e965468e
 def columns_of(
     cat:Catalogue,
     most:int, # rows at most; counts are of all
@@ -93,7 +93,8 @@ def columns_of(
 )->dict: # for JSON
     "What the page is told: everything but the sounds."
     c,n,left = cat,min(len(cat), most),len(cat)-most
-    shared = [dict(what=w, by=b, parts=(o := overlaps(c, w, b))[0], matrix=o[1].tolist()) for w in ('sound','source') for b in ('split','fold') if len({p for p in c.parts(b) if p})>1]
+    shared = [dict(what=w, by=b, parts=(o := overlaps(c, w, b))[0], matrix=o[1].tolist()) for w in ('sound','source') for b in ('split','fold')
+        if len({p for p in c.parts(b) if p})>1 and (w=='sound' or len({*c.sources}-{''})<sum(s!='' for s in c.sources))]
     num = c.counts()
     return dict(version=version, name=c.name, classes=list(c.classes), total=len(c), keys=c.keys[:n], labels=[list(l) for l in c.labels[:n]], split=c.splits[:n], fold=c.folds[:n],
         seconds=[None if math.isnan(s) else s for s in c.seconds[:n]], rate=c.rates[:n], source=['' if s==k else s for s,k in zip(c.sources[:n], c.keys)], mark=numbered(c.marks)[:n], recording=numbered(c.sources)[:n],

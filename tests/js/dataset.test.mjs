@@ -36,9 +36,10 @@ test('counts and durations', () => {
 test('the verdict is a sentence about what should not be', () => {
   const m = (what, by, parts, matrix) => ({what, by, parts, matrix});
   assert.match(verdict({overlaps: []}), /one part only/);
-  assert.equal(verdict({overlaps: [m('sound', 'split', ['train', 'test'], [[4, 0], [0, 0]])]}), 'No sound is in two parts. No recording is in two parts.');
+  assert.equal(verdict({overlaps: [m('sound', 'split', ['train', 'test'], [[4, 0], [0, 0]])]}), 'No sound is in two parts.');
   assert.match(verdict({overlaps: [m('sound', 'split', ['train', 'test'], [[0, 3], [2, 0]])]}), /^2 sounds of test are in train too\./);
   assert.match(verdict({overlaps: [m('source', 'fold', ['1', '2'], [[9, 1], [1, 9]])]}), /1 come from a recording/);
+  assert.match(verdict({overlaps: [m('source', 'fold', ['1', '2'], [[9, 0], [0, 9]])]}), /none is in two parts\.$/);
 });
 test('only the rows in sight are drawn', () => {
   assert.deepEqual(inSight(0, 280, 2000), [0, 13]); assert.deepEqual(inSight(ROW * 100, 280, 2000), [97, 113]);

@@ -30,11 +30,12 @@ export const LOOK = `
 .ax .ax-heads button { border: 0; background: none; padding: 0; min-height: 20px; font-weight: 650; }
 .ax-heads [aria-sort="ascending"] button::after { content: " ▲"; font-size: 9px; }
 .ax-heads [aria-sort="descending"] button::after { content: " ▼"; font-size: 9px; }
+.ax-proof { margin-top: 8px; }
 .ax-about { margin-top: 8px; }
 .ax-go { color: var(--ax-accent); cursor: pointer; padding: 4px; }
 .ax-said { margin: 4px 0 8px; }
 .ax-matrix table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 0 18px 14px 0; }
-.ax-matrix caption { text-align: left; color: var(--ax-soft); padding-bottom: 4px; }
+.ax-matrix caption { text-align: left; white-space: nowrap; color: var(--ax-soft); padding-bottom: 4px; }
 .ax-matrix th, .ax-matrix td { border: 1px solid var(--ax-line); padding: 3px 10px; text-align: right; min-width: 44px; font-weight: 400; }
 .ax-matrix .ax-own { background: var(--ax-plate); }
 .ax-matrix .ax-leak { background: var(--ax-hot-back); }

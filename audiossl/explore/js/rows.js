@@ -51,8 +51,8 @@ export function verdict(d) {                            // one sentence about wh
   const off = (o, f) => o.matrix.flatMap((row, a) => row.flatMap((n, b) => n && a !== b && f(a, b) ? [[n, o.parts[a], o.parts[b]]] : []));
   const same = d.overlaps.filter(o => o.what === 'sound'), bad = same.flatMap(o => off(o, (a, b) => a > b).map(([n, a, b]) => o.by === 'split'
     ? `${n} ${n === 1 ? 'sound' : 'sounds'} of ${a} ${n === 1 ? 'is' : 'are'} in ${b} too` : `folds ${b} and ${a} share ${n}`));
-  const from = d.overlaps.filter(o => o.what === 'source').reduce((m, o) => m + off(o, (a, b) => a > b).reduce((k, [n]) => k + n, 0), 0);
+  const known = d.overlaps.filter(o => o.what === 'source'), from = known.reduce((m, o) => m + off(o, (a, b) => a > b).reduce((k, [n]) => k + n, 0), 0);
   if (!d.overlaps.length) return 'There is one part only, so nothing can be in two of them.';
-  return `${bad.length ? `${bad.slice(0, 4).join('; ')}${bad.length > 4 ? `; and ${bad.length - 4} more pairs` : ''}.` : 'No sound is in two parts.'} `
-    + (from ? `${from.toLocaleString('en-US')} come from a recording that another part has, too.` : 'No recording is in two parts.');
+  return (bad.length ? `${bad.slice(0, 4).join('; ')}${bad.length > 4 ? `; and ${bad.length - 4} more pairs` : ''}.` : 'No sound is in two parts.')
+    + (from ? ` ${from.toLocaleString('en-US')} come from a recording that another part has, too.` : known.length ? ' By what is known of recordings, none is in two parts.' : '');
 }
