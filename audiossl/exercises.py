@@ -97,7 +97,7 @@ def _failure(e):
     with contextlib.suppress(Exception): said = ' '.join(str(e).split())[:100]
     return (said if isinstance(e, _TooLong) else f'{type(e).__name__}: {said}').rstrip(': ')
 
-# %% ../nbs/84_exercises.ipynb #d3dd5760
+# %% ../nbs/84_exercises.ipynb #9debf0ec
 @dataclass(eq=False)
 class Exercise:
     "A question, with what is needed to check an answer."
@@ -120,7 +120,7 @@ class Exercise:
     def source(self)->str:
         "The solution as text, as the tests run it."
         text = textwrap.dedent(inspect.getsource(self.solution))
-        return re.sub(r'^def _', 'def ', text[re.search(r'^(def|class) ', text, re.M).start():]).rstrip()
+        return re.sub(r'^(def|class) _', r'\1 ', text[re.search(r'^(def|class) ', text, re.M).start():]).rstrip()
 
 _exercises = {}
 def exercise(
@@ -178,7 +178,7 @@ def _generic(got, want):
         if all(np.ndim(g)==2 and not difference(np.transpose(_plain(g)), w) for g,w in zip(got, want)): return 'Right, with rows and columns exchanged.'
     return 'Try it by hand on a small input.'
 
-# %% ../nbs/84_exercises.ipynb #31b1215d
+# %% ../nbs/84_exercises.ipynb #4dcb487e
 def _verdict(ex, answer, seed):
     wrong,blank = lambda hint, seen='', known=False: Verdict(ex.name, 'wrong', hint, seen, known), Verdict(ex.name, 'blank')
     if answer is None or answer is ...: return blank
@@ -210,7 +210,7 @@ def check(
     answer=None, # function, value or class, as the question asks; None or `...`: not answered yet
     raises:bool=False, # raise `WrongAnswer` unless it is right
     seed:int=0 # of the inputs that are drawn
-)->Verdict:
+)->Verdict: # one line; true where the answer is right
     "Run an answer, and say whether it is right, and if not, what to think about."
     ex = get_exercise(name)
     try:
