@@ -1,8 +1,8 @@
 """How much is pre-training worth when labels are few? Fine-tune the shipped encoder, and its twin from scratch, with a tenth, a quarter, half and all of the labels.
 
-usage: python tools/study_labels.py MODEL [--tasks minisounds_nonspeech minisounds_percussion] [--shares .1 .25 .5 1] [--seeds 3] [--out nbs/results/tiny_labels.json]
+usage: python tools/study_labels.py MODEL [--tasks minisounds minisounds_family] [--shares .1 .25 .5 1] [--seeds 3] [--out nbs/results/tiny_labels.json]
 
-Both learn with the same number of steps from the same sounds (split train and valid; each class keeps at least one) and are tested on the split test. For each of the two, and each share, the
+Both learn with the same number of steps and the vectors of all blocks from the same sounds (split train and valid; each class keeps at least one) and are tested on the split test. For each of the two, and each share, the
 learning rate is the one of `RATES` that does best on a quarter of those labels held back, by source, in the first run; test sounds choose nothing. Finished runs are kept and not made again.
 """
 import argparse, json, sys, time
@@ -20,7 +20,7 @@ from audiossl.transforms.logmel import LogMel
 from judging import facts
 
 FILE = Path(__file__).resolve().parent.parent/'nbs/results/tiny_labels.json'
-STEPS,BATCH,RATES = 240, 32, (.03,.1,.3,1.)                 # rates for a batch of `BATCH`, plain SGD with momentum
+STEPS,BATCH,RATES = 200, 32, (.03,.1)                 # rates for a batch of `BATCH`, plain SGD with momentum
 
 class Clips(Dataset):
     "Log-mels that were made once, with their labels"
@@ -39,7 +39,7 @@ def tune(encoder, mels, y, train, test, rate, decay, multi, seed, classes):
     "(logits on test, labels)"
     per = len(train)//BATCH+1; epochs = max(2, round(STEPS/per))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed); net = Classifier(ClipFeatures(encoder, 1), classes)
+        torch.manual_seed(seed); net = Classifier(ClipFeatures(encoder, encoder.config['depth']), classes)
     module = FineTuner(net, multi_label=multi, lr=rate, epochs=epochs, steps=per, warmup_epochs=max(1, epochs//10), layer_decay=decay)
     at = lambda i: Clips([mels[k] for k in i], y[i])
     with torch.random.fork_rng(devices=[]), quiet():
@@ -50,7 +50,7 @@ def tune(encoder, mels, y, train, test, rate, decay, multi, seed, classes):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument('model'); ap.add_argument('--tasks', nargs='+', default=['minisounds_nonspeech','minisounds_percussion'])
+    ap.add_argument('model'); ap.add_argument('--tasks', nargs='+', default=['minisounds','minisounds_family'])
     ap.add_argument('--shares', nargs='+', type=float, default=[.1,.25,.5,1.]); ap.add_argument('--seeds', type=int, default=3); ap.add_argument('--out', type=Path, default=FILE)
     a = ap.parse_args()
     rows = json.loads(a.out.read_text()) if a.out.is_file() else []
@@ -60,7 +60,7 @@ def main():
         better = mean_average_precision if multi else accuracy
         for share in a.shares:
             for who in ('pre-trained','from scratch'):
-                decay = .75 if who=='pre-trained' else 1.
+                decay = .5 if who=='pre-trained' else 1.
                 def encoder(seed):
                     if who=='pre-trained': return create_model(a.model, pretrained=True)
                     with torch.random.fork_rng(devices=[]): torch.manual_seed(1000+seed); return create_model(a.model)

@@ -24,7 +24,7 @@ from audiossl.quickstart import InTurn
 from audiossl.running import Watch, fit
 from audiossl.transforms.augment import Mixup
 from audiossl.transforms.views import ClipViews, FrameViews
-from judging import facts
+from judging import encoders, facts
 from study_quickstart import keep, value
 
 START = dict(method='atst_frame', batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0., alone=False, # what is heard; alone: a scene repeats one sound
@@ -76,13 +76,17 @@ def probed(reps, tasks):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    ap.add_argument('name'); ap.add_argument('--steps', type=int, default=800, help='0: the network as it begins'); ap.add_argument('--seed', type=int, default=0)
+    ap.add_argument('name'); ap.add_argument('--judge', metavar='MODEL', help='no training: judge these finished weights, a name or a file'); ap.add_argument('--steps', type=int, default=800, help='0: the network as it begins'); ap.add_argument('--seed', type=int, default=0)
     ap.add_argument('entries', nargs='*', help='entry=value')
     a = ap.parse_intermixed_args()
     changed = {k: value(v) for k,v in (e.split('=', 1) for e in a.entries)}
     if set(changed)-set(START): sys.exit(f'{", ".join(set(changed)-set(START))}: not an entry; there are {", ".join(START)}')
     r, tasks = {**START, **changed}, [for_tuning(task(n)) for n in task_names()]
     pool, held = ([w for _,w in pretraining_pool((s,))] for s in ('train','valid'))
+    if a.judge:
+        encoder,_ = encoders(a.judge, 0); scene,both = features(encoder, tasks); reps = {'teacher, scene': scene, 'teacher, mean and deviation': both}
+        row = dict(name=a.name, changed=changed, steps=None, seed=a.seed, weights=a.judge, scores=probed(reps, tasks), spread={'teacher': spread(scene['minisounds'])}, **facts('study_tiny'))
+        keep(row, FILE); return print(a.name, {n: round(float(np.mean(list(s.values()))), 3) for n,s in row['scores'].items()})
     module, watch, cpu = network(max(1, a.steps), a.seed, r), Watch(None, every=50), time.process_time()
     test = [batches(held, 8, 10**6, {**r, 'made': 0.})[k] for k in range(8)]
     before = heldout_loss(module, test).loss
