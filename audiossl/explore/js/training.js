@@ -11,6 +11,7 @@ const PANELS = [['loss', 'Loss', ['loss'], 190], ['spread', 'Spread of the outpu
 const MEASURED = ['loss', 'std_student', 'std_teacher', 'clips_per_s']; // what is smoothed; schedules are exact
 const STATES = {healthy: '\u2713 Healthy', collapsing: '\u2717 Collapsing', stalled: '\u25cb Stalled', NaN: '\u2717 Not a number', waiting: '\u2026 Nothing to judge yet'};
 const LIVE = {kernel: 'runs in this kernel', file: 'log file, followed', ended: 'has ended', rows: 'rows in memory'};
+const GONE = 'The kernel is busy or gone; the last picture is kept.';
 const grouped = v => v.toLocaleString('en-US');
 
 class TrainingMonitor extends Explorer {
@@ -43,7 +44,8 @@ class TrainingMonitor extends Explorer {
     this.stopper = this.button(this.actions, 'Stop run', () => this.stopRun(), {dataset: {key: 'stop'}});
     this.standard();
     this.listen('data', () => { this.heard(); this.schedule(); });
-    this.listen('msg:custom', m => { this.heard(); if (m?.says) this.note.textContent = m.says; });
+    const told = m => { this.heard(); if (m?.says) this.note.textContent = m.says; };
+    this.model.on('msg:custom', told); this.ends.push(() => this.model.off('msg:custom', told));
     const beat = this.model.isStatic ? null : setInterval(() => this.poll(), 1000);
     this.ends.push(() => clearInterval(beat));
   }
@@ -51,18 +53,19 @@ class TrainingMonitor extends Explorer {
   // --- a run that goes on: the page asks, and goes on asking when it was answered; a window that is closed asks no more
   poll() {
     if (!(this.model.get('data') ?? {}).follow) return;
-    if (!this.asking) { this.asking = performance.now(); this.model.send({poll: true}); }
-    else if (performance.now() - this.asking > 15000) this.failed('kernel', 'The kernel is busy or gone; the last picture is kept.');
+    if (!this.asking) { this.asking = performance.now(); this.ask({poll: true}); }
+    else if (performance.now() - this.asking > 15000) this.failed('kernel', GONE);
   }
+  ask(what) { try { this.model.send(what); } catch { this.failed('kernel', GONE); } } // a model whose kernel is gone throws
   heard() { this.asking = 0; this.failed('kernel', ''); }
   stopRun() {
     if (this.model.isStatic) { this.note.textContent = 'There is no kernel here, and so no run to stop: nothing was written.'; return; }
-    this.model.send({stop: this.shown?.runs[0]?.info.name ?? ''});
+    this.ask({stop: this.shown?.runs[0]?.info.name ?? ''});
   }
 
   compute() {
     const d = this.model.get('data') ?? {}, view = this.model.get('curves'), s = this.settings, infos = d.runs ?? [];
-    if (this.got?.d !== d) this.got = {d, curves: view?.byteLength ? unpack(view, infos) : infos.map(() => ({}))};
+    if (this.got?.d !== d) this.got = {d, curves: view ? unpack(view, infos) : infos.map(() => ({}))};
     const at = name => infos.findIndex(r => r.name === name), a = Math.max(0, at(s.first)), b = s.second === '' ? (infos.length > 1 ? (a === 1 ? 0 : 1) : -1) : s.second === false ? -1 : at(s.second);
     const runs = [a, b].filter((i, k) => i >= 0 && infos[i] && !(k && i === a)).map(i => ({info: infos[i], curves: this.smoothed(this.got.curves[i], s.smooth)}));
     const all = runs.flatMap(r => Object.values(r.curves)), first = all.reduce((v, c) => Math.min(v, c.x[0] ?? v), Infinity), last = all.reduce((v, c) => Math.max(v, c.x.at(-1) ?? v), -Infinity);
@@ -74,7 +77,7 @@ class TrainingMonitor extends Explorer {
     return Object.fromEntries(Object.entries(curves).map(([k, c]) => [k, {...c, ...(steps && MEASURED.includes(k) ? {sx: c.mx, sy: smooth(c.mx, c.my, steps)} : {sx: c.x, sy: c.y})}]));
   }
   hash({runs}) {
-    const parts = runs.flatMap(r => r.info.signs.map(([k]) => r.curves[k].sy)), res = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
+    const parts = runs.flatMap(r => r.info.signs.map(([k]) => r.curves[k]?.sy ?? [])), res = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
     let at = 0;
     for (const p of parts) { res.set(p, at); at += p.length; }
     return crc32(res);
