@@ -226,9 +226,11 @@ def test_two_hundred_sounds_do_not_leak(w):
     memory = '__import__("psutil").Process().memory_info().rss' if __import__('importlib').util.find_spec('psutil') else 'int(open("/proc/self/statm").read().split()[1])*4096'
     heap = lambda: w.page.context.new_cdp_session(w.page).send('Runtime.getHeapUsage')['usedSize']
     def walk(n):
-        for i in range(n):
-            w.page.keyboard.press('ArrowDown')
-            w.page.wait_for_function("() => window.ax.dataset.state == 'idle' && window.ax.querySelector('audio').dataset.name?.endsWith(' ' + window.ax.querySelector('[role=row][aria-selected=true]')?.dataset.at)")
+        assert w.page.evaluate("""async n => { const root = window.ax, grid = root.querySelector('[data-key=table]'), audio = root.querySelector('audio');
+            for (let i = 0; i < n; i++) { grid.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown', bubbles: true})); const since = performance.now();
+                do { await new Promise(r => setTimeout(r, 4)) } while (performance.now() - since < 20000 &&
+                    !(root.dataset.state == 'idle' && audio.dataset.name.endsWith(' ' + grid.querySelector('[role=row][aria-selected=true]')?.dataset.at))) }
+            return root.dataset.state }""", n)=='idle'
     w.page.context.new_cdp_session(w.page).send('HeapProfiler.collectGarbage'); w.control('table').focus(); walk(30); a,b = value(w, memory),heap()
     walk(200); w.page.context.new_cdp_session(w.page).send('HeapProfiler.collectGarbage'); grown = value(w, memory)-a,heap()-b
     REPORT['dataset: 200 sounds, MB grown in kernel and page'] = [round(o/1e6, 1) for o in grown]; assert max(grown)<50e6 and value(w, 'len(w.fetched)')>=200

@@ -45,7 +45,7 @@ export class Table {
     const tall = Math.min(this.height, Math.max(5, count + 1) * ROW + 4);
     this.room = tall - ROW - 3; this.grid.style.height = `${tall}px`; this.body.style.height = `${count * ROW}px`; this.grid.setAttribute('aria-rowcount', count + 1);
     this.columns.forEach((c, i) => { if (this.onsort && c.sorts !== false) this.heads[i].setAttribute('aria-sort', c.key !== sort ? 'none' : descending ? 'descending' : 'ascending'); });
-    if (other && this.top) this.scroll(0); else if (far && at >= 0) this.reveal(at);
+    if (other) { if (this.top) this.scroll(0); } else if (far && at >= 0) this.reveal(at);
     this.draw();
   }
   scroll(to) { this.grid.scrollTop = to; this.top = this.grid.scrollTop; }
