@@ -111,7 +111,7 @@ FORMS = dict(
     peaks=[lambda lr, batch, gpus, mine: torch.tensor([batch*gpus, mine])*lr/256],
     average_precision=[lambda scores, true: average_precision_score(true, scores)],
     mean_ap=[lambda ap, labels: np.nanmean(np.where(labels.sum(0)>0, ap, np.nan)), lambda ap, labels: torch.tensor([a for a,y in zip(ap, labels.T) if 1 in y]).mean()],
-    standard_error=[lambda right, groups: np.std([np.mean([r for r,g in zip(right, groups) if g==o]) for o in set(groups)])/math.sqrt(10)],
+    standard_error=[lambda right, groups: np.std([np.mean([r for r,g in zip(right, groups) if g==o]) for o in set(groups)])/math.sqrt(20)],
     standardised=[lambda train, test: torch.tensor(test-train.mean(0))/torch.tensor(train).std(0), lambda train, test: ((test-np.mean(train, 0))/(1e-6+np.std(train, axis=0, ddof=1))).tolist()],
     block_rate=[lambda k, depth, decay: np.cumprod([decay]*depth)[depth-1-k], lambda k, depth, decay: math.exp((depth-k)*math.log(decay))],
     distilled=[lambda s, t, y, lam: F.cross_entropy(s, lam*t.softmax(1)+(1-lam)*F.one_hot(y, 4)).item(), lambda s, t, y, lam: -(s.log_softmax(1).numpy()*(lam*t.softmax(1)+(1-lam)*F.one_hot(y, 4)).numpy()).sum()/6],
@@ -161,3 +161,35 @@ def test_pages_hold_no_answers(page):
     folded = [c for c in cells(page) if re.match(r"solution\('", ''.join(c['source']))]
     assert len(folded)==len(asked)
     for c in folded: assert solution(''.join(c['source'])[10:-2])._repr_html_()==''.join(c['outputs'][0]['data']['text/html'])
+
+def test_the_package_answers_its_own_questions():
+    "what a chapter teaches is what its question takes for right"
+    from audiossl.audio import to_int16
+    from audiossl.datasets.minisounds import group_folds
+    from audiossl.datasets.registry import encode_labels
+    from audiossl.datasets.samplers import balanced_weights
+    from audiossl.downstream import metrics
+    from audiossl.downstream.decoding import decode, median_filter
+    from audiossl.downstream.probe import Standardiser
+    from audiossl.lightning.datamodules import StepSampler, collate_padded
+    from audiossl.methods import schedule, teacher
+    from audiossl.models.clip import masked_mean
+    from audiossl.models.transformer import patchify
+    from audiossl.recipes import layer_rate
+    from audiossl.transforms import label_mix, logmel
+    from audiossl.transforms.augment import log_mixup_exp
+    from audiossl.transforms.crop import RandomCrop
+    from audiossl.transforms.frame_labels import ManyHot
+    answers = dict(
+        sixteen_bits=lambda wave: to_int16(torch.from_numpy(wave)), tokens=lambda n: logmel.num_tokens(logmel.num_frames(n)), floored=logmel.decibel,
+        crop_start=lambda n, size, rng: RandomCrop(size).draw(n, rng)['start'], pad_value=lambda db, low, high: logmel.MinMax(low, high)(torch.tensor(db)),
+        with_background=lambda x, z, a: log_mixup_exp(x, z, 1-a), folds=lambda groups, k: group_folds([0]*len(groups), groups, k)-1,
+        event_frames=lambda a, b, T: ManyHot(['x'], T*.04).encode_strong([('x', a, b)])[:,0], draw_shares=lambda labels: (w := balanced_weights(labels, 3))/w.sum(),
+        label_rows=lambda labels, C: [encode_labels(l, C, True) for l in labels], mixed_label=lambda a, b, share, C: share*label_mix.one_hot(a, C)+(1-share)*label_mix.one_hot(b, C),
+        cut_tokens=lambda x, w: patchify(x[None,None], len(x), w), mean_tokens=masked_mean, numbers=lambda *a: list(StepSampler(*a)),
+        padded=lambda ps: collate_padded([(p, 0) for p in ps])[0], byol=teacher.byol_loss, spread=teacher.output_std,
+        rate=lambda i, *a: schedule.cosine_schedule(*a)[i], peaks=lambda lr, b, g, mine: (schedule.scaled_lr(lr, b, g), schedule.scaled_lr(lr, mine)),
+        average_precision=metrics.average_precision, standardised=lambda train, test: Standardiser(train)(test), block_rate=lambda k, depth, decay: layer_rate(f'blocks.{k}.w', decay, depth),
+        smoothed=median_filter, events=lambda x, th: [e[1:] for e in decode(x[:,None], ['x'], th)], standard_error=lambda r, g: metrics.bootstrap_se(r.astype(float), g))
+    wrong = {k: str(v) for k,f in answers.items() if not (v := check(k, f))}
+    assert wrong=={}, wrong

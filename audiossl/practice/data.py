@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 from ..exercises import exercise
 
-# %% ../../nbs/86_practice_data.ipynb #ce094020
+# %% ../../nbs/86_practice_data.ipynb #94a358b8
 def _word(rng, n, letters='abcdefghkmnpqrstuvwxyz0123456789-_'): return ''.join(rng.choice(list(letters), n))
 def _draw_line(rng):
     start = int(rng.integers(0, 600)); labels = ','.join('/m/0'+_word(rng, 5, 'bcdfghjk345') for _ in range(rng.integers(1, 5)))
@@ -47,7 +47,8 @@ _label_rows.slip('A clip may have more than one label.', lambda labels, C: np.st
 _label_rows.slip('All that hold are true: each is 1, they share nothing.', lambda labels, C: np.stack([np.eye(C)[sorted(set(l))].sum(0)/max(len(set(l)), 1) for l in labels]))
 _label_rows.slip('A clip without labels keeps its row, of zeros.', lambda labels, C: np.stack([np.eye(C)[sorted(set(l))].sum(0) for l in labels if l]))
 
-def _draw_event(rng): a = rng.uniform(0, 1.5); return [round(float(a), 4), round(float(a+rng.choice([.01, .03, .3])), 4), 50]
+def _off(t): return round(float(t if .004<t%.04<.036 else t+.008), 4)       # no border of a frame: there the last bit would decide
+def _draw_event(rng): a = _off(rng.uniform(0, 1.5)); return [a, _off(a+rng.choice([.012, .03, .3])), 50]
 def _frames(first, last, T): y = np.zeros(T); y[int(first):int(last)] = 1; return y
 @exercise('event_frames', '25_events 16_frame_labels', 'Which frames does an event touch?', draw=_draw_event, rounds=40)
 def _event_frames(onset, offset, T):

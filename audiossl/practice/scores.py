@@ -10,7 +10,7 @@ import numpy as np, torch, torch.nn.functional as F
 from scipy import ndimage
 from ..exercises import exercise
 
-# %% ../../nbs/88_practice_scores.ipynb #e1f662df
+# %% ../../nbs/88_practice_scores.ipynb #fbdd1141
 def _ap(true): at = np.flatnonzero(true); return float(np.mean([(i+1)/(k+1) for i,k in enumerate(at)]))
 @exercise('average_precision', '50_metrics', 'A search, scored', draw=lambda rng: [rng.permutation(12)/12+.01, np.isin(np.arange(12), rng.permutation(12)[:int(rng.integers(2, 6))]).astype(int)])
 def _average_precision(scores, true):
@@ -30,16 +30,16 @@ _mean_ap.slip('Classes that never occur count as 0, though nobody made a mistake
 _mean_ap.slip('The plain mean over classes: weighted by their clips, the common ones decide.', lambda ap, labels: (ap*labels.sum(0)).sum()/labels.sum())
 _mean_ap.slip('A class that never occurs is not one that is perfectly found.', lambda ap, labels: np.where(labels.any(0), ap, 1).mean())
 
-def _draw_right(rng): p = np.repeat(rng.permutation([1,1,1,.9,.8,.3,.1,0,0,.95]), 10); i = rng.permutation(100); return [(rng.random(100)<p).astype(int)[i], [f'rec{j//10}' for j in i]]
+def _draw_right(rng): p = np.repeat(rng.permutation([1,1,1,.9,.8,.3,.1,0,0,.95]*2), 6); i = rng.permutation(120); return [(rng.random(120)<p).astype(int)[i], [f'rec{j//6}' for j in i]]
 def _by_group(right, groups): return np.array([np.mean([r for r,g in zip(right, groups) if g==o]) for o in sorted(set(groups))])
-@exercise('standard_error', '50_metrics', 'How sure is a score, if other recordings count?', draw=_draw_right, tol=.06)
+@exercise('standard_error', '50_metrics', 'How sure is a score, if other recordings count?', draw=_draw_right, tol=.09)
 def _standard_error(right, groups):
     means = [np.mean([r for r,g in zip(right, groups) if g==o]) for o in set(groups)]
     return np.std(means, ddof=1)/np.sqrt(len(means))      # so many independent draws as there are recordings
 _standard_error.slip('Ten clips of one recording are ten times the same luck: count recordings, not clips.', lambda right, groups: np.sqrt(right.mean()*(1-right.mean())/len(right)))
 _standard_error.slip('That is how recordings differ; a mean of several is surer, by the root of their number.', lambda right, groups: _by_group(right, groups).std(ddof=1))
 _standard_error.slip('The recordings are the draws: divide by the root of *their* number.', lambda right, groups: _by_group(right, groups).std(ddof=1)/np.sqrt(len(right)))
-_standard_error.slip('That is the variance of the mean; the error is its root.', lambda right, groups: _by_group(right, groups).var(ddof=1)/10)
+_standard_error.slip('That is the variance of the mean; the error is its root.', lambda right, groups: _by_group(right, groups).var(ddof=1)/20)
 
 # %% ../../nbs/88_practice_scores.ipynb #6ef4611c
 @exercise('standardised', '51_probe 53_linear', 'Test features, as the probe should see them', tol=.02, draw=lambda rng: [rng.normal(3, 2, (60, 1))+rng.normal(0, [1, 5, .2], (60, 3)), rng.normal(5, 4, (9, 3))])
