@@ -20,7 +20,7 @@ from ..plot import COLOURS, _axes
 from ..scenes import Rules, SoundBank, draw_scene, mix_scene, scene_events
 from ..transforms.frame_labels import ManyHot, crop_events
 
-# %% ../../nbs/67_explore_events.ipynb #0a2d6cd8
+# %% ../../nbs/67_explore_events.ipynb #51791822
 def made_scenes(
     n:int=8, # scenes
     seconds:float=2., # s, of each
@@ -31,11 +31,12 @@ def made_scenes(
     "Scenes whose events are known, and scores with errors of all kinds."
     bank = bundled_bank(); at = [bank.classes.index(c) for c in classes]
     bank = SoundBank(bank.name, tuple(classes), {s: [o[i] for i in at] for s,o in bank.sounds.items()}, bank.backgrounds)
-    rules,waves,scores,truth,T = Rules(seconds=6., short_s=(6.,6.), empty=0., short=0., snr_db=(16.,30.)), {}, {}, {}, round(seconds/.04)
+    whole = max(6., seconds)
+    rules,waves,scores,truth,T = Rules(seconds=whole, short_s=(6.,6.), empty=0., short=0., snr_db=(16.,30.)), {}, {}, {}, round(seconds/.04)
     for i in range(n):
         rng,name = np.random.default_rng([seed, i]), f'scene {i+1}'
         scene = draw_scene(bank, 'test', rules, rng); first = scene.events[0].onset_ms/1000
-        start = float(np.clip(first-rng.uniform(.1, .8), 0, 6-seconds))
+        start = float(np.clip(first-rng.uniform(.1, .8), 0, whole-seconds))
         truth[name] = [(l, round(a, 3), round(b, 3)) for l,a,b in crop_events(scene_events(bank, scene), start, seconds)]
         waves[name] = torch.from_numpy(mix_scene(bank, scene, rules)[round(start*SAMPLE_RATE):][:round(seconds*SAMPLE_RATE)].copy())
         y = np.stack([np.convolve(np.pad(c, 2, 'edge'), np.ones(5)/5, 'valid') for c in ManyHot(classes, seconds).encode_strong(truth[name]).T], 1)
@@ -156,10 +157,10 @@ class _Asked: # what a window tells Python
         events = [(e.classes[c], (a-e.base[i])/1e6, (b-e.base[i])/1e6) for c in at for a,b,k in zip(*e.refs(c), e.clip[e.first[c]:e.first[c+1]]) if k==i]
         return plot_scores(e.scores[v['sound']][:,at], [e.classes[c] for c in at], v['threshold'], 1, e.scores.frame_s, events, ax)
 
-# %% ../../nbs/67_explore_events.ipynb #64eb38bd
+# %% ../../nbs/67_explore_events.ipynb #3c80f9d3
 class EventViewer(_Asked, Explorer):
     "Scores, truth, threshold, filter and the PSD-ROC in one picture, with the sound of every error."
-    entry,title,height = 'events.js', 'Event viewer', 1240
+    entry,title,height = 'events.js', 'Event viewer', 1210
     SETTINGS = dict(threshold=.5, window=1, windows={}, cls='', matching='collar', scenario='psds1', e_max=100, errors='all', sort='class', down=False)
     raw = _trait('Bytes') # scores, clip after clip, (T, C) each
 
