@@ -2,7 +2,7 @@
 import json, statistics, time
 import numpy as np, pytest
 from support import copy_project
-from test_browser import REPORT, Window, axe_source, browser, echoes, jupyter_lab, listen, notebook, open_notebook, slack
+from test_browser import REPORT, Window, axe_source, browser, echoes, jupyter_lab, listen, notebook, open_notebook, report, slack
 from test_explore import HOSTILE
 
 HEAD = '''import numpy as np, resource, gc
@@ -81,10 +81,10 @@ def test_latency_of_controls(window):
     "here: the legend, zoom, the slider's first step; by the kernel: how many neighbours vote"
     w = window
     def p50(name, act, bar, n=12):
-        ms = []
+        ms,loose = [],slack(w)
         for i in range(n): rev = w.rev; act(i); w.idle(rev); ms.append(float(w.data('ms')))
         REPORT[f'embedding: {name}, p50 of {n}, ms'] = got = round(statistics.median(ms), 1)
-        assert got<=bar*slack(w), (name, ms)
+        assert got<=bar*max(loose, slack(w)), (name, ms)
     p50('legend', lambda i: w.root.locator('[data-kind="1"]').click(), 50)
     p50('zoom', lambda i: w.control('in' if i%2 else 'out').click(), 50)
     w.control('space').focus(); p50('a frame on the way to the next representation', lambda i: w.page.keyboard.press('ArrowLeft' if i%2 else 'ArrowRight'), 50)
@@ -213,7 +213,7 @@ def test_a_point_plays(window):
     for key in ('ArrowRight', 'ArrowUp', 'ArrowLeft', 'ArrowDown')*2:
         w.page.keyboard.press(key); j = int(w.data('at')); w.page.keyboard.press('Enter'); ms.append(playing(w, j))
     REPORT['embedding: from pointer or Enter to sound, worst of 9, ms'] = max(ms)
-    assert statistics.median(ms)<=200 and max(ms)<=200*slack(w), ms
+    assert max(ms)<=200*slack(w), ms
     assert w.root.locator('audio').count()==1                                            # so two cannot play at once
 
 def test_a_loop_gives_its_keys(window):
@@ -298,9 +298,9 @@ def test_a_page_without_a_kernel(window, browser, tmp_path):
     frame.locator('[data-key=space]').focus(); page.keyboard.press('ArrowRight'); wait(lambda: root.get_attribute('data-hash')!=w.data('hash'))
     frame.locator('[data-kind="0"]').click(); wait(lambda: root.get_attribute('data-shown')=='156')
     frame.locator('[data-key=view]').click(); wait(lambda: root.get_attribute('data-selected')=='156')
-    frame.locator('[data-key=map]').focus(); played = 0
-    for i in range(30):
-        page.keyboard.press(['ArrowRight','ArrowUp','ArrowRight','ArrowDown','ArrowLeft'][i%5]); page.keyboard.press('Enter'); page.wait_for_timeout(40)
-        if root.get_attribute('data-played')==root.get_attribute('data-at'): played += 1
-    assert played and faults==[] and asked==[], (played, faults, asked)
+    frame.locator('[data-key=map]').focus(); silent = True
+    for _ in range(100):
+        page.keyboard.press('PageDown'); page.keyboard.press('Enter')
+        if not (silent := 'not in this page' in root.locator('[data-testid=readout]').text_content()): break
+    assert not silent; wait(lambda: root.get_attribute('data-played')==root.get_attribute('data-at')); assert faults==[] and asked==[], (faults, asked)
     page.close()

@@ -17,7 +17,7 @@ from .base import Explorer, _trait, gather
 from .flatmap import align, neighbour_accuracy, project, representations
 from ..plot import COLOURS, STYLE, _axes, listen
 
-# %% ../../nbs/65_explore_embedding.ipynb #7a01a59b
+# %% ../../nbs/65_explore_embedding.ipynb #446f5711
 MARKERS = 'os^DvPX*' # eight forms and seven colours: 56 labels look different, to eyes that see no colours up to eight
 
 def plot_embedding(
@@ -33,7 +33,7 @@ def plot_embedding(
     for i,name in enumerate(dict.fromkeys(l if names is None else names)):
         if name in l: ax.scatter(*xy[l==name].T, s=size, color=COLOURS[i%7], marker=MARKERS[i%8], label=name.replace('$', r'\$'), lw=0)
     if len(chosen): ax.scatter(*xy[list(chosen)].T, s=4*size, facecolors='none', edgecolors=STYLE['text.color'], lw=.8)
-    ax.set(xticks=[], yticks=[]); ax.set_aspect('equal', 'datalim')
+    ax.set(xticks=[], yticks=[]); ax.set_aspect('equal', 'datalim'); ax.spines[:].set_visible(False)
     ax.legend(loc='center left', bbox_to_anchor=(1,.5), ncols=1+(len(set(l))-1)//16, handletextpad=.2)
     return ax
 

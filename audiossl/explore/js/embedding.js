@@ -40,7 +40,7 @@ class EmbeddingMap extends Explorer {
     this.legend = el('div', {className: 'ax-legend-list', role: 'group', 'aria-label': 'Labels: press to hide or show', dataset: {testid: 'legend'}});
     const row = el('div', {className: 'ax-row'}), side = el('div', {className: 'ax-side'}, this.legend, this.nearest);
     this.box = el('div', {className: 'ax-column ax-map', tabIndex: 0, role: 'application', dataset: {key: 'map'},
-      'aria-label': 'Map. Arrows go from point to point, Enter plays, Space selects, plus and minus zoom, Home shows all, Escape ends the selection.'});
+      'aria-label': 'Map. Arrows go from point to point, Page Up and Page Down through all in their order, Enter plays, Space selects, plus and minus zoom, Home shows all, Escape ends the selection.'});
     row.append(this.box, side); this.stage.append(this.facts, row); this.facts.style.paddingLeft = '4px';
     this.picture = new Panel(this.box, {height: 460, left: 1, right: 1, top: 1, bottom: 1, testid: 'picture'});
     this.player = new ClipPlayer(this.root, (t, on) => { this.root.querySelector('[data-key="play"]').textContent = on ? 'Stop' : 'Play'; });
@@ -294,8 +294,8 @@ class EmbeddingMap extends Explorer {
       if (!this.now || e.target !== this.box) return;
       const way = arrows[e.key], done = () => e.preventDefault();
       if (way && e.shiftKey) { this.pan(-40 * way[0], 40 * way[1]); done(); }
-      else if (way) {
-        const i = this.at < 0 ? this.visible.indexOf(1) : beside(this.now, this.visible, this.at, ...way);
+      else if (way || e.key === 'PageDown' || e.key === 'PageUp') {
+        const i = way && this.at >= 0 ? beside(this.now, this.visible, this.at, ...way) : e.key === 'PageUp' ? this.visible.lastIndexOf(1, this.at < 0 ? this.visible.length - 1 : this.at - 1) : this.visible.indexOf(1, this.at + 1);
         if (i >= 0) { this.go(i); if (!this.inView(i)) { this.zoomed = {...this.eye, cx: this.now[2 * i], cy: this.now[2 * i + 1]}; this.schedule(); } }
         done();
       } else if (e.key === 'Enter') { this.listenTo(this.at, Math.min(performance.now(), e.timeStamp)); done(); }
