@@ -10,7 +10,7 @@ from math import log2
 from pathlib import Path
 from sidebar import layers
 
-PKG, WIDTH, LEFT, ROW, PAD = 'audiossl', 860, 92, 27, 12                                        # of the drawing, in its units
+PKG, WIDTH, LEFT, ROW, PAD = 'audiossl', 700, 84, 27, 10                                        # of the drawing, in its units
 ALT = 'The chapters by part; the deeper the colour, the more chapters build on one'
 SHADES = dict(light=('#ffffff','#e9f1fa','#d0e2f4','#b4d0ee','#9cc0e6'), dark=('#20262d','#22303f','#25405c','#2a4f76','#2f5f90'))
 
@@ -63,9 +63,9 @@ def _places(parts, chapters):
 def _style():
     shades = lambda k: ''.join(f'--b{i}:{c};' for i,c in enumerate(SHADES[k]))
     light,dark = f'--card:#f6f7f9;--ink:#13263a;--part:#4a5a6a;--edge:#8796a6;--wire:#b4470f;{shades("light")}', f'--card:#171b20;--ink:#e9eff5;--part:#a9b6c3;--edge:#566472;--wire:#ffab6b;{shades("dark")}'
-    return (f'.chapter-map{{{light}font:12px Helvetica,Arial,sans-serif;width:100%;min-width:680px;height:auto}}'
+    return (f'.chapter-map{{{light}font:12px Helvetica,Arial,sans-serif;width:100%;min-width:640px;height:auto}}'
             f'@media(prefers-color-scheme:dark){{.chapter-map:root{{{dark}}}}}.quarto-dark .chapter-map{{{dark}}}'
-            '.chapter-map text{fill:var(--ink);stroke:none}.chapter-map .part{fill:var(--part);font-weight:bold}.chapter-map a rect{stroke:var(--edge)}'
+            '.chapter-map a{text-decoration:none}.chapter-map text{fill:var(--ink);stroke:none}.chapter-map .part{fill:var(--part);font-weight:bold}.chapter-map a rect{stroke:var(--edge)}'
             '.chapter-map a:hover rect,.chapter-map a:focus rect{stroke:var(--wire);stroke-width:2}'
             '.chapter-map path{fill:none;stroke:var(--wire);stroke-width:1.5;opacity:0;pointer-events:none}.chapter-map a:hover+path,.chapter-map a:focus+path{opacity:1}'
             + ''.join(f'.chapter-map .b{i} rect{{fill:var(--b{i})}}' for i in range(5)))
