@@ -125,13 +125,14 @@ class TrainingMonitor extends Explorer {
     const log = s.log && (p.keys[0] === 'loss' || p.keys[0] === 'lr'), spread = p.keys.length > 1, full = d.width ? d.width ** -.5 : 0, lines = spread && full ? [0, d.floor * full, full, 1.1 * full] : [];
     const curves = runs.flatMap(r => p.keys.map(k => r.curves[k]).filter(Boolean)), [lo, hi] = reach(curves, span, log, lines), at = log ? Math.log10 : v => v;
     Object.assign(p, {ink: this.ink, x: span, y: [at(lo), at(hi)]}).start();
-    for (const v of lines.slice(1, 3)) this.level(p, v, v === full ? `1/\u221a${d.width}` : `${d.floor} of it: the teacher has to stay above`);
+    for (const v of lines.slice(1, 3)) this.level(p, v);
     runs.forEach((r, k) => p.keys.forEach((key, j) => {
       const c = r.curves[key];
       if (!c) return;
       if (c.sy !== c.y) this.line(p, c.x, c.y, at, this.colour(k), 1, [], .28);
       this.line(p, c.sx, c.sy, at, this.colour(k), 1.8, j ? [5, 3] : []);
     }));
+    for (const v of lines.slice(1, 3)) this.level(p, v, v === full ? `1/\u221a${d.width}` : `${d.floor}/\u221a${d.width}: lowest of a teacher`);
     p.frame(); p.axisX(p.h > 100 ? 'step' : '', niceTicks(...span, Math.max(2, p.w / 90)), grouped);
     p.axisY('', log ? logTicks(lo, hi).map(v => [Math.log10(v), brief(v)]) : niceTicks(lo, hi, p.h / 36), brief);
     if (!curves.length) { Object.assign(p.g, {fillStyle: this.ink.soft, textAlign: 'center', textBaseline: 'middle'}); p.g.fillText(runs.length ? 'not in this log' : 'no run', p.left + p.w / 2, p.top + p.h / 2); }
@@ -155,11 +156,13 @@ class TrainingMonitor extends Explorer {
       if (x.length < 40) for (let i = 0; i < x.length; i++) { const v = at(y[i]); if (Number.isFinite(v)) g.fillRect(p.px(x[i]) - 1.5, p.py(v) - 1.5, 3, 3); }
     });
   }
-  level(p, v, text) {
+  level(p, v, text) {                                   // a dotted line below the curves; with `text`: its name above them
     p.inside(g => {
-      Object.assign(g, {strokeStyle: this.ink.soft, fillStyle: this.ink.soft, lineWidth: 1, textAlign: 'right', textBaseline: 'bottom'}); g.setLineDash([2, 3]);
-      g.beginPath(); g.moveTo(p.left, p.py(v)); g.lineTo(p.left + p.w, p.py(v)); g.stroke(); g.setLineDash([]);
-      g.fillText(text, p.left + p.w - 4, p.py(v) - 1);
+      const y = p.py(v), wide = text ? g.measureText(text).width : 0;
+      Object.assign(g, {strokeStyle: this.ink.soft, lineWidth: 1, textAlign: 'right', textBaseline: 'bottom'});
+      if (!text) { g.setLineDash([2, 3]); g.beginPath(); g.moveTo(p.left, y); g.lineTo(p.left + p.w, y); g.stroke(); g.setLineDash([]); return; }
+      Object.assign(g, {fillStyle: this.ink.back, globalAlpha: .8}); g.fillRect(p.left + p.w - wide - 7, y - 15, wide + 6, 14);
+      Object.assign(g, {fillStyle: this.ink.soft, globalAlpha: 1}); g.fillText(text, p.left + p.w - 4, y - 2);
     });
   }
   drawTable(runs) {
