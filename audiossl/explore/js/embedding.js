@@ -295,7 +295,8 @@ class EmbeddingMap extends Explorer {
       const way = arrows[e.key], done = () => e.preventDefault();
       if (way && e.shiftKey) { this.pan(-40 * way[0], 40 * way[1]); done(); }
       else if (way || e.key === 'PageDown' || e.key === 'PageUp') {
-        const i = way && this.at >= 0 ? beside(this.now, this.visible, this.at, ...way) : e.key === 'PageUp' ? this.visible.lastIndexOf(1, this.at < 0 ? this.visible.length - 1 : this.at - 1) : this.visible.indexOf(1, this.at + 1);
+        const back = this.at < 0 ? this.visible.length - 1 : this.at - 1;
+        const i = way && this.at >= 0 ? beside(this.now, this.visible, this.at, ...way) : e.key === 'PageUp' ? this.visible.lastIndexOf(1, back) : this.visible.indexOf(1, this.at + 1);
         if (i >= 0) { this.go(i); if (!this.inView(i)) { this.zoomed = {...this.eye, cx: this.now[2 * i], cy: this.now[2 * i + 1]}; this.schedule(); } }
         done();
       } else if (e.key === 'Enter') { this.listenTo(this.at, Math.min(performance.now(), e.timeStamp)); done(); }
