@@ -220,7 +220,7 @@ def check(
     if raises and not v: raise WrongAnswer(str(v))
     return v
 
-# %% ../nbs/84_exercises.ipynb #b6d1717c
+# %% ../nbs/84_exercises.ipynb #f11dbd10
 @dataclass(frozen=True)
 class Solution:
     "The text of a solution, folded."
@@ -228,7 +228,7 @@ class Solution:
     source:str # a function, as the tests run it
     def __repr__(self): return f'solution of {self.name!r}, folded: print(solution({self.name!r}).source) shows it'
     def _repr_html_(self):
-        return f'<details class="solution"><summary>A solution of <b>{html.escape(self.name)}</b></summary><pre><code>{html.escape(self.source)}</code></pre></details>'
+        return f'<details class="solution"><summary>A solution of <b>{html.escape(self.name)}</b></summary><pre tabindex="0"><code>{html.escape(self.source)}</code></pre></details>'
 
 def solution(name:str # of the exercise
 )->Solution:
