@@ -105,7 +105,7 @@ def test_each_skipped_input_is_a_problem(folder, store):
     report = json.loads((store/'report.json').read_text()); got = catalogue_of(store).problems
     assert len(got)==len(report['skips'])==3 and [p['file'] for p in got]==[s['source'] for s in report['skips']]
     for p,s in zip(got, report['skips']):
-        assert p['reason'].startswith(f'{s["reason"]}: ') and len(p['fix'])>8 and str(folder) not in ' '.join(p.values()) and p['fix'].split('; ')[-1].lower() in s['message'].lower()
+        assert p['reason'].startswith(f'{s["reason"]}: ') and len(p['fix'])>8 and str(folder) not in ' '.join(p.values()) and p['fix'].split(': ')[-1].lower() in s['message'].lower()
     assert {p['file'] for p in catalogue_of(folder).problems}=={'train/animal/empty.wav','valid/music/text.wav','test/animal/half.ogg'}
 
 @pytest.mark.parametrize('report', [None, 'no json', '[]', '{"skips": 3}', '{"skips": []}'])

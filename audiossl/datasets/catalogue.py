@@ -21,7 +21,7 @@ from .store import Store, StoreDataset, verify_store
 from ..intake import count, one_line
 from ..manifest import is_store, read_manifest
 
-# %% ../../nbs/29_catalogue.ipynb #119ccd5d
+# %% ../../nbs/29_catalogue.ipynb #e3f04708
 @dataclass
 class Catalogue:
     "What is known of each sound of a dataset; columns of n items."
@@ -64,7 +64,7 @@ def problem_of(
     what,*fix = re.split(r'; |\. (?=[A-Z])', text.rstrip('. '), maxsplit=1)
     if what.startswith('left out when'): what,fix = '',[]
     fix = fix[0] if fix else _fixes.get(reason, 'Mend it or fetch it again, then prepare into a new folder')
-    if fix.endswith(' are read'): fix = f'Convert it or leave it out; {fix}'
+    if fix.endswith(' are read'): fix = f'Convert it: {fix}'
     return dict(file=file, reason=f'{reason}: {what}' if reason and what else reason or what, fix=fix[:1].upper()+fix[1:])
 
 # %% ../../nbs/29_catalogue.ipynb #b8a2c728

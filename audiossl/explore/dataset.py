@@ -46,7 +46,7 @@ def rows_of(
         rows.sort(key=lambda i: column[sort][i], reverse=descending)
     return rows
 
-# %% ../../nbs/68_explore_dataset.ipynb #3af6bf42
+# %% ../../nbs/68_explore_dataset.ipynb #64767e97
 BINS = 24 # of the histogram of durations
 
 def lengths_of(
@@ -78,10 +78,10 @@ def plot_dataset(
         own = [i for i in rows if part[i]==p]
         c,n,colour = cat.counts(own),lengths_of(cat, own),COLOURS[k%8]
         n_of = [c[o] if o in c else 0 for o in names] if cat.classes else [len(own)]
-        ax[0].barh(names, n_of, .75, below, color=colour, label=f'fold {p}' if p and by=='fold' else p); below = below+n_of
-        ax[1].bar(edges[:-1], n, np.diff(edges)*.92, under, align='edge', color=colour); under = under+n
+        ax[0].barh(names, n_of, .75, below, color=colour); below = below+n_of
+        ax[1].bar(edges[:-1], n, np.diff(edges)*.92, under, align='edge', color=colour, label=f'fold {p}' if p and by=='fold' else p); under = under+n
     ax[0].invert_yaxis(); ax[0].set(xlabel='sounds', title=cat.name); ax[0].tick_params(axis='y', length=0, labelsize=7)
-    if any(part[i] for i in rows): ax[0].legend()
+    if any(part[i] for i in rows): ax[1].legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, handlelength=1, columnspacing=1, borderaxespad=.2)
     ax[1].set(xlabel='duration (s)', ylabel='sounds')
     return ax
 
