@@ -66,12 +66,12 @@ def test_opens_and_paints(window, shots):
 @pytest.mark.parametrize('key', ['threshold', 'window', 'e_max'])
 def test_latency_of_controls(window, key):
     "(a) from the key to the painted picture: six clips of ten seconds, ten classes"
-    w = window; n = w.rev
+    w = window; n = w.rev; before = slack(w)
     w.python("w.show(**made_scenes(6, 10., ('animal','brass','choir','cymbal','flute','kick','plucked','snare','speech','vehicle_machine')))"); w.idle(n); control,ms = w.control(key),[]
     control.focus(); there,back = ('ArrowLeft','ArrowRight') if control.evaluate('e => +e.value >= +e.max') else ('ArrowRight','ArrowLeft')
     for i in range(14): n = w.rev; w.page.keyboard.press(back if i%2 else there); w.idle(n); ms.append(float(w.data('ms')))
     REPORT[f'events: {key}, p50 of 14, ms'] = p50 = round(statistics.median(ms), 1)
-    assert p50<=50*slack(w), ms
+    assert p50<=50*max(before, slack(w)), ms                                                   # others may come and go on the machine meanwhile
 
 def test_sixty_events_in_a_second_end_with_the_last(window):
     w = window

@@ -7,7 +7,7 @@ export const ERRORS_LOOK = `
 .ax-false { border-color: var(--ax-cursor); background: repeating-linear-gradient(-45deg, var(--ax-cursor) 0 1.5px, transparent 1.5px 5px); }
 .ax { --ax-missed: #a8427f; --ax-found: #007a58; }
 .ax.ax-dark { --ax-missed: #e79ac6; --ax-found: #35c79b; }
-.ax-scroll { overflow: auto; border: 1px solid var(--ax-line); border-radius: 6px; }
+.ax-scroll { overflow: auto; contain: content; border: 1px solid var(--ax-line); border-radius: 6px; }
 .ax-head2 { color: var(--ax-soft); font-size: 12px; margin: 4px 0 2px; }
 .ax-rows { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; color: var(--ax-text); border: 0; }
 .ax-rows th, .ax-rows td { padding: 1px 8px; text-align: right; white-space: nowrap; border: 0; max-width: 220px; overflow: hidden; text-overflow: ellipsis; background: transparent; }
@@ -18,6 +18,7 @@ export const ERRORS_LOOK = `
 .ax-rows thead button { border: 0; background: none; padding: 0 2px; min-height: 22px; font-weight: 600; }
 .ax-rows tbody button { border: 0; background: none; padding: 0 2px; min-height: 22px; color: var(--ax-accent); }
 .ax-rows tbody tr:hover, .ax-rows tr[aria-current="true"] { background: var(--ax-select); }
+.ax-words { table-layout: fixed; }
 .ax-rows .ax-sum { border-top: 1px solid var(--ax-line); }
 .ax-more { color: var(--ax-soft); padding: 3px 8px; font-size: 12px; }
 `;

@@ -7,7 +7,7 @@ import { crc32, hzRow, logMel, rowHz } from './frontend.js';
 import { Panel, number } from './panel.js';
 import { Timeline } from './timeline.js';
 
-const KINDS = {right: 'right', false: 'false alarm', missed: 'missed'}, DASHES = [[], [6, 3], [2, 2]], ROOM = 12, LISTED = 100;
+const KINDS = {right: 'right', false: 'false alarm', missed: 'missed'}, DASHES = [[], [6, 3], [2, 2]], ROOM = 12, LISTED = 60;
 const SCENARIOS = {psds1: {name: 'PSDS1', dtc: .7, gtc: .7, cttc: .3, alphaCross: 0, alphaSpread: 1}, psds2: {name: 'PSDS2', dtc: .1, gtc: .1, cttc: .3, alphaCross: .5, alphaSpread: 1}};
 const COLUMNS = [['time', 'at'], ['kind', 'error'], ['class', 'class'], ['clip', 'clip'], ['length', 'length'], ['score', 'score']];
 
@@ -96,7 +96,7 @@ class EventViewer extends Explorer {
   }
   load() {                                              // what came from Python, and the controls that depend on it
     const d = this.model.get('data') ?? {}, view = this.model.get('raw');
-    this.sounds = sounds(this.model);
+    this.sounds = sounds(this.model); this.version = (this.version ?? 0) + 1;
     this.judge = d.clips?.length && view?.byteLength === d.clips.reduce((n, o) => n + o.T, 0) * d.classes.length * (d.single ? 4 : 8) ? new Judge(d, view) : null;
     const key = JSON.stringify([d.clips?.map(o => o.name), d.classes, d.windows]);
     if (key === this.known) return;
@@ -161,6 +161,11 @@ class EventViewer extends Explorer {
     if (this.waiting) { const e = this.waiting; this.waiting = null; this.around(e).catch(err => this.failed('action', err.message)); }
   }
   inks() { const s = getComputedStyle(this.root); return {...super.inks(), missed: s.getPropertyValue('--ax-missed').trim(), found: s.getPropertyValue('--ax-found').trim()}; }
+  fresh(panel, ...key) {                                // a picture that would be the same is not drawn again
+    const now = JSON.stringify([key, this.version, this.line.view, this.wide, this.dark, globalThis.devicePixelRatio]), is = panel.drawn !== now;
+    panel.drawn = now;
+    return is;
+  }
   playing(sound) { for (const b of this.line.row.querySelectorAll('[data-key="play"]')) b.disabled = !sound; }
   meanF1({tp, fp, judge}) { const some = tp.flatMap((n, c) => judge.real[c] + fp[c] + n ? [2 * n / (judge.real[c] + fp[c] + n)] : []); return some.length ? some.reduce((a, b) => a + b, 0) / some.length : 0; }
   names(p, rows, classes) {                             // of the rows, with the line that a class has in the other pictures
@@ -176,6 +181,7 @@ class EventViewer extends Explorer {
   }
   stroke(g, c, width) { g.strokeStyle = MARKS[c % 7]; g.lineWidth = width; g.setLineDash(DASHES[Math.floor(c / 7) % 3]); }
   drawBars({clip, d, rows, inside}, ink) {
+    if (!this.fresh(this.bars, clip.i, rows, inside)) return;
     const p = this.bars, high = rows.length > 6 ? 26 : 34;
     p.height = p.top + p.bottom + high * rows.length; p.box.style.height = `${p.height}px`;
     Object.assign(p, {ink, x: this.line.view, y: [rows.length, 0]}).start();
@@ -196,6 +202,7 @@ class EventViewer extends Explorer {
     p.label(`Events of ${clip.name}, ${number(clip.length / 1e6)} s: ${of(true, 'right')} true ones found, ${of(true, 'missed')} missed, ${of(false, 'false')} false alarms`);
   }
   drawMel({clip, sound, picture: m}, ink) {
+    if (!this.fresh(this.mel, clip.i)) return;
     const p = Object.assign(this.mel, {ink, x: this.line.view, y: [-.5, 63.5]}).start();
     if (!m) {
       this.empty(p, 'there is no sound of this clip');
@@ -207,7 +214,8 @@ class EventViewer extends Explorer {
     p.label(`Mel spectrogram of ${sound.name}, ${number(sound.wave.length / sound.sr)} s`);
   }
   empty(p, text) { Object.assign(p.g, {fillStyle: this.ink.soft, textAlign: 'center', textBaseline: 'middle'}); p.g.fillText(text, p.left + p.w / 2, p.top + p.h / 2); }
-  drawScores({clip, d, rows, filtered, judge}, ink) {
+  drawScores({clip, d, rows, filtered, judge, sizes}, ink) {
+    if (!this.fresh(this.curves, clip.i, rows, sizes, this.get('threshold'))) return;
     const t = this.settings.threshold, every = rows.flatMap(c => [...filtered[c]]), lo = every.reduce((a, b) => Math.min(a, b), 0), hi = every.reduce((a, b) => Math.max(a, b), 1), room = (hi - lo) * .04;
     const p = Object.assign(this.curves, {ink, x: this.line.view, y: [lo - room, hi + room]}).start();
     const curve = (g, x) => { g.beginPath(); x.forEach((v, k) => g.lineTo(p.px((k + .5) * d.frame), p.py(v))); g.stroke(); };
@@ -222,7 +230,8 @@ class EventViewer extends Explorer {
     p.label(`Scores of ${rows.length > 1 ? `${rows.length} classes` : d.classes[rows[0]]} in ${clip.name}, threshold ${number(t)}: `
       + rows.slice(0, 6).map(c => `${d.classes[c]} up to ${number(filtered[c].reduce((a, b) => Math.max(a, b), -Infinity))}`).join(', '));
   }
-  drawCurve({curve, points, all, d}, ink) {
+  drawCurve({curve, points, all, d, sizes}, ink) {
+    if (!this.fresh(this.roc, points, all, sizes, ['e_max', 'cls', 'scenario', 'threshold'].map(k => this.get(k)))) return;
     const most = this.get('e_max'), only = d.classes.indexOf(this.get('cls')), name = SCENARIOS[this.get('scenario')].name, p = Object.assign(this.roc, {ink, x: [0, most], y: [-.02, 1.02]}).start();
     const steps = ({x, y}, g) => {
       let v = 0;
@@ -249,7 +258,8 @@ class EventViewer extends Explorer {
     this.tallies.replaceChildren(this.table(['class', 'true', 'right', 'false', 'missed', 'F1'].map(o => el('th', {scope: 'col'}, o)), body));
   }
   drawErrors({errors, d}) {
-    const s = this.settings, keyOf = e => [e.clip, e.c, e.on, e.off, e.kind].join(), key = JSON.stringify([errors.map(keyOf), errors.map(e => e.score), s.sort, s.down, d.classes, d.clips.map(o => o.name)]);
+    const s = this.settings, keyOf = e => [e.clip, e.c, e.on, e.off, e.kind].join(), key = JSON.stringify([errors.map(keyOf), errors.map(e => e.score), s.sort, s.down]);
+    if (this.listedOf !== this.judge) { this.listedOf = this.judge; this.lines = new Map(); this.listing = ''; }
     if (key !== this.listing) {
       this.listing = key;
       const focus = document.activeElement, had = this.listed.contains(focus) ? [focus.dataset.error, focus.dataset.key, this.buttons.indexOf(focus)] : null;
@@ -258,15 +268,21 @@ class EventViewer extends Explorer {
         b.addEventListener('click', () => { const down = s.sort === k && !this.get('down'); this.settings = {...this.settings, down}; this.set('sort', k); });
         return el('th', {scope: 'col', 'aria-sort': s.sort === k ? s.down ? 'descending' : 'ascending' : 'none'}, b);
       });
-      this.buttons = [];
+      const old = this.lines ?? new Map();                // rows that stay are not made again
+      this.buttons = []; this.lines = new Map();
       const body = errors.slice(0, LISTED).map(e => {
+        const id = `${keyOf(e)},${e.score}`, line = old.get(id);
+        if (line) { this.lines.set(id, line); this.buttons.push(line.firstChild.firstChild); return line; }
         const at = number(e.on / 1e6), long = number((e.off - e.on) / 1e6), kind = KINDS[e.kind], name = d.clips[e.clip].name, cls = d.classes[e.c];
         const b = el('button', {type: 'button', tabIndex: -1, dataset: {error: keyOf(e)}, 'aria-label': `Play at ${at} s: ${kind}, ${cls}, in ${name}, ${long} s long, score ${number(e.score)}`}, `\u25b6 ${at} s`);
         this.buttons.push(b);
-        return el('tr', {onclick: () => this.hear(e)}, ...[b, kind, cls, name, `${long} s`, number(e.score)].map(o => el('td', {}, o)));
+        const made = el('tr', {onclick: () => this.hear(e)}, ...[b, kind, cls, name, `${long} s`, number(e.score)].map(o => el('td', {}, o)));
+        this.lines.set(id, made);
+        return made;
       });
       const left = errors.length - LISTED, more = left > 0 ? `and ${left.toLocaleString('en-US')} more: choose a class or a clip` : errors.length ? '' : 'no errors';
-      this.listed.replaceChildren(this.table(head, body, 'ax-words'), el('div', {className: 'ax-more', hidden: !more}, more));
+      if (this.sorted !== `${s.sort},${s.down}`) { this.sorted = `${s.sort},${s.down}`; this.listed.replaceChildren(this.table(head, [], 'ax-words'), el('div', {className: 'ax-more'})); }
+      this.listed.querySelector('tbody').replaceChildren(...body); Object.assign(this.listed.lastChild, {textContent: more, hidden: !more});
       this.rove(this.buttons.find(b => b.dataset.error === (had?.[0] ?? this.heard)) ?? this.buttons[Math.min(Math.max(0, had?.[2] ?? 0), this.buttons.length - 1)]);
       if (had) (had[1] ? this.listed.querySelector(`[data-key="${had[1]}"]`) : this.buttons.find(b => b.tabIndex === 0))?.focus({preventScroll: true});
     }
