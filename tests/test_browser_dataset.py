@@ -1,6 +1,6 @@
 "The dataset browser in a real JupyterLab, in a headless browser: what is listed, how fast, by keys alone, what is fetched, with bad input; and without a kernel"
-import gc, json, statistics, time
-import numpy as np, pytest
+import json, statistics, time
+import pytest
 from support import copy_project
 from test_browser import REPORT, Window, axe_source, browser, echoes, listen, notebook, open_notebook, report, slack
 from test_explore import HOSTILE
@@ -246,8 +246,19 @@ def test_notebook_shows_its_window_live(lab, browser):
 def test_stored_window_reacts_and_plays_without_a_kernel(browser, tmp_path):
     from audiossl.explore.dataset import DatasetBrowser
     DatasetBrowser('minisounds').save(tmp_path/'a.html'); assert (tmp_path/'a.html').stat().st_size<1_000_000
-    page = browser.new_page(viewport=dict(width=1000, height=1100)); faults = listen(page); page.goto((tmp_path/'a.html').as_uri()); w = Window(page, faults, 'dataset').idle(0); first = w.data('hash')
+    page = browser.new_page(viewport=dict(width=1000, height=1100)); faults = listen(page); asked = []
+    page.on('request', lambda r: asked.append(r.url) if r.url.split(':')[0] not in ('file','data','blob','about') else None); page.goto((tmp_path/'a.html').as_uri()); w = Window(page, faults, 'dataset').idle(0); first = w.data('hash')
     type_text(w, 'flute'); cat = catalogue_of('minisounds'); assert int(w.data('listed'))==len(rows_of(cat, text='flute')) and w.data('hash')!=first
     type_text(w, ''); w.control('table').focus(); page.keyboard.press(' '); page.wait_for_function("() => !window.ax.querySelector('audio').paused")
     page.keyboard.press('End'); page.keyboard.press(' '); page.wait_for_function("() => window.ax.querySelector('.ax-error').textContent.includes('holds a few sounds only')")
-    assert faults==[]; page.close()
+    assert faults==[] and asked==[]; page.close()
+
+def test_a_kernel_that_is_gone_is_one_sentence(browser, tmp_path):
+    "the page asks for a sound and nobody answers: the table goes on, the sentence comes"
+    from audiossl.explore.dataset import DatasetBrowser
+    DatasetBrowser('minisounds_octave').save(tmp_path/'a.html'); text = (tmp_path/'a.html').read_text(encoding='utf-8'); assert 'isStatic: true' in text
+    (tmp_path/'a.html').write_text(text.replace('isStatic: true', 'isStatic: false'), encoding='utf-8')
+    page = browser.new_page(viewport=dict(width=1000, height=1100)); faults = listen(page); page.clock.install(); page.goto((tmp_path/'a.html').as_uri()); page.clock.run_for(2000)
+    w = Window(page, faults, 'dataset'); assert w.data('state')=='busy' and w.text('error')==''; page.clock.run_for(15_000)
+    assert w.text('error')=='The kernel does not answer; the last picture is kept.' and w.data('state')=='error'
+    w.control('text').fill('keys'); page.clock.run_for(500); assert 0<int(w.data('listed'))<277 and faults==[]; page.close()
