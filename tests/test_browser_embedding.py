@@ -304,3 +304,11 @@ def test_a_page_without_a_kernel(window, browser, tmp_path):
         if not (silent := 'not in this page' in root.locator('[data-testid=readout]').text_content()): break
     assert not silent; wait(lambda: root.get_attribute('data-played')==root.get_attribute('data-at')); assert faults==[] and asked==[], (faults, asked)
     page.close()
+
+def test_a_kernel_that_is_gone_is_said(window):
+    "the last test: it ends the kernel; the picture stays, and what the page can do without a kernel it still does"
+    w = window; hash_ = w.data('hash'); w.control('map').focus(); w.page.keyboard.press('PageDown')
+    w.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()"); w.page.wait_for_timeout(300)
+    w.control('map').focus(); w.page.keyboard.press('PageUp'); w.page.keyboard.press('Enter')
+    w.page.wait_for_function("() => window.ax.querySelector('.ax-error').textContent.includes('The kernel does not answer: no sound.')", timeout=20_000)
+    assert w.data('hash')==hash_; n = w.rev; w.root.locator('[data-kind="0"]').click(); w.idle(n); assert w.data('shown')==str(202-46)

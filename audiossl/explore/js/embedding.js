@@ -205,7 +205,7 @@ class EmbeddingMap extends Explorer {
     if (clip) { await this.start(i, clip); return; }
     if (this.model.isStatic || !this.d?.sound) { this.player.stop(); this.say(`${this.describe(i)}   (${this.model.isStatic ? 'its sound is not in this page' : 'no sound'})`); return; }
     this.patience = setTimeout(() => this.failed('sound', 'The kernel does not answer: no sound.'), 5000);
-    this.model.send({hear: i});
+    try { this.model.send({hear: i}); } catch { /* said when patience ends */ }
   }
   heard(message, buffers) {
     if (message.heard === undefined || message.batch !== this.batch) return;
