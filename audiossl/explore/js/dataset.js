@@ -154,10 +154,10 @@ class DatasetBrowser extends Explorer {
   fetch(row, since) {
     if (!this.held.has(row) && this.lost !== row && this.asked?.what.row !== row && !this.model.isStatic) this.ask({row}, 15000, since);
   }
-  step(by, play) { const {rows} = this.shown, at = rows.indexOf(this.shown.row) + by; if (at >= 0 && at < rows.length) this.go(rows[at], play); }
+  step(by, play) { const {rows} = this.shown, at = rows.indexOf(this.get('row')) + by; if (at >= 0 && at < rows.length) this.go(rows[at], play); }
   toggle(again) {
     if (this.line.player.playing && !again) return this.line.player.stop();
-    const {row = -1, rows = []} = this.shown ?? {};
+    const {rows = []} = this.shown ?? {}, row = rows.includes(this.get('row')) ? this.get('row') : -1; // the chosen one, painted or not
     if (row < 0) return rows.length ? this.go(rows[0], true) : undefined;
     this.toPlay = row;
     this.lost = null;

@@ -35,12 +35,12 @@ export class Table {
   }
   key(e) {
     if (e.target !== this.grid) return;
-    const to = moved(e.key, this.at, this.count, Math.max(1, Math.floor(this.height / ROW) - 2));
-    if (to !== null) { e.preventDefault(); if (to !== this.at) this.onmove(to, 'key', e); } else this.onkey(e);
+    const at = this.next ?? this.at, to = moved(e.key, at, this.count, Math.max(1, Math.floor(this.height / ROW) - 2)); // `next`: chosen, not painted yet
+    if (to !== null) { e.preventDefault(); if (to !== at) { this.next = to; this.onmove(to, 'key', e); } } else this.onkey(e);
   }
   fill(count, at, {sort = '', descending = false, list = ''} = {}) { // how many rows, which one is chosen (-1: none), the order; `list`: tells these rows from others
     const far = at !== this.at, other = this.list !== undefined && this.list !== list;
-    this.list = list;
+    this.list = list; this.next = null;
     this.count = count; this.at = at;
     const tall = Math.min(this.height, Math.max(5, count + 1) * ROW + 4);
     this.room = tall - ROW - 3; this.grid.style.height = `${tall}px`; this.body.style.height = `${count * ROW}px`; this.grid.setAttribute('aria-rowcount', count + 1);
