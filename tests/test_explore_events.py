@@ -76,7 +76,7 @@ def test_what_python_says_of_the_window():
     assert picture_hash(v.picture())==picture_hash(want)
     v.update(matching='intersection', scenario='psds2', e_max=500, sound='scene 3', window=13)
     assert 13 in v.data['windows'] and v.counts().fp.tolist()==intersection_f1(v.exam, .6).fp.tolist() and float(v.psds())==float(psds_score(v.exam, PSDS2._replace(e_max=500.)))
-    assert v.plot().get_xlim()==(0, 3.) and len(v.plot().lines)==2                             # one class, and the threshold
+    assert v.plot().get_xlim()==(0, 2.) and len(v.plot().lines)==2                             # one class, and the threshold
     with pytest.raises(ValueError, match='window=4: an odd number'): v.update(window=4)
 
 @needs_node

@@ -151,7 +151,8 @@ class EventViewer extends Explorer {
     const sum = v => v.reduce((a, b) => a + b, 0), s = this.settings, name = SCENARIOS[s.scenario].name, {area} = shown.curve?.all ?? {};
     const facts = [[name, area === undefined ? 'none' : number(area, 3)], ['mean F1', number(this.meanF1(shown), 3)], ['right', sum(shown.tp)], ['false alarms', sum(shown.fp)], ['missed', sum(shown.fn)],
       ['at this threshold', shown.all ? `${number(shown.all.x, 0)} false alarms/h, ${number(shown.all.y, 2)} found` : 'no true event']];
-    this.facts.replaceChildren(...facts.map(([k, v]) => el('span', {}, `${k} `, el('b', {dataset: {fact: k}}, String(v)))));
+    if (this.factsOf !== name) { this.factsOf = name; this.facts.replaceChildren(...facts.map(([k]) => el('span', {}, `${k} `, el('b', {dataset: {fact: k}})))); }
+    this.write(this.facts.querySelectorAll('b'), facts.map(o => String(o[1])));
     Object.assign(this.root.dataset, {counts: JSON.stringify([shown.tp, shown.fp, shown.fn]), point: JSON.stringify(shown.all), psds: area ?? ''});
     const silent = d.clips.length - this.sounds.length, off = inside.length ? '' : 'Nothing is true or detected in this clip.';
     const flat = d.points.length ? `${d.points.length} true ${d.points.length > 1 ? 'events have' : 'event has'} no length and cannot be found: not counted.` : '';
@@ -252,11 +253,17 @@ class EventViewer extends Explorer {
   }
   table(head, body, more = '') { return el('table', {className: `ax-rows ${more}`}, el('thead', {}, el('tr', {}, ...head)), el('tbody', {}, ...body)); }
   drawCounts({tp, fp, fn, judge, d, rows}) {
-    const cells = v => v.map(o => el('td', {}, String(o))), f1 = (a, b, n) => n + b + a ? number(2 * a / (n + b + a)) : '\u2013', sum = v => v.reduce((a, b) => a + b, 0);
-    const body = rows.map(c => el('tr', {}, el('th', {scope: 'row'}, d.classes[c]), ...cells([judge.real[c], tp[c], fp[c], fn[c], f1(tp[c], fp[c], judge.real[c])])));
-    if (rows.length === judge.C) body.push(el('tr', {className: 'ax-sum'}, el('th', {scope: 'row'}, 'all'), ...cells([sum(judge.real), sum(tp), sum(fp), sum(fn), f1(sum(tp), sum(fp), sum(judge.real))])));
-    this.tallies.replaceChildren(this.table(['class', 'true', 'right', 'false', 'missed', 'F1'].map(o => el('th', {scope: 'col'}, o)), body));
+    const f1 = (a, b, n) => n + b + a ? number(2 * a / (n + b + a)) : '\u2013', sum = v => v.reduce((a, b) => a + b, 0), whole = rows.length === judge.C, head = ['class', 'true', 'right', 'false', 'missed', 'F1'];
+    const lines = rows.map(c => [judge.real[c], tp[c], fp[c], fn[c], f1(tp[c], fp[c], judge.real[c])]), key = JSON.stringify([rows, d.classes]);
+    if (whole) lines.push([sum(judge.real), sum(tp), sum(fp), sum(fn), f1(sum(tp), sum(fp), sum(judge.real))]);
+    if (this.tallied !== key) {
+      this.tallied = key;
+      const body = lines.map((v, i) => el('tr', {className: i < rows.length ? '' : 'ax-sum'}, el('th', {scope: 'row'}, i < rows.length ? d.classes[rows[i]] : 'all'), ...v.map(() => el('td'))));
+      this.tallies.replaceChildren(this.table(head.map(o => el('th', {scope: 'col'}, o)), body));
+    }
+    this.write(this.tallies.querySelectorAll('td'), lines.flat().map(String));
   }
+  write(places, texts) { places.forEach((o, i) => { if (o.textContent !== texts[i]) o.textContent = texts[i]; }); }
   drawErrors({errors, d}) {
     const s = this.settings, keyOf = e => [e.clip, e.c, e.on, e.off, e.kind].join(), key = JSON.stringify([errors.map(keyOf), errors.map(e => e.score), s.sort, s.down]);
     if (this.listedOf !== this.judge) { this.listedOf = this.judge; this.lines = new Map(); this.listing = ''; }
