@@ -312,3 +312,9 @@ def test_a_kernel_that_is_gone_is_said(window):
     w.control('map').focus(); w.page.keyboard.press('PageUp'); w.page.keyboard.press('Enter')
     w.page.wait_for_function("() => window.ax.querySelector('.ax-error').textContent.includes('The kernel does not answer: no sound.')", timeout=20_000)
     assert w.data('hash')==hash_; n = w.rev; w.root.locator('[data-kind="0"]').click(); w.idle(n); assert w.data('shown')==str(202-46)
+
+def test_the_chapter_live_and_stored(lab, browser, tmp_path):
+    "as the other chapters about windows: in JupyterLab with a kernel, and what is stored, opened from a file"
+    import test_browser
+    test_browser.test_notebook_shows_its_window_live(lab, browser, '65_explore_embedding')
+    test_browser.test_stored_window_reacts_without_a_kernel(browser, '65_explore_embedding', tmp_path)
