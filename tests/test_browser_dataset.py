@@ -10,7 +10,7 @@ from audiossl.datasets import prepare_store
 from audiossl.datasets.catalogue import catalogue_of
 from audiossl.explore.dataset import rows_of
 
-CELLS = ['import json, torch\nfrom dataclasses import replace\nfrom audiossl.audio import example\nfrom audiossl.datasets.catalogue import *\nfrom audiossl.datasets.registry import Entry, FileDataset\nfrom audiossl.explore import DatasetBrowser\n'
+CELLS = ['import json, torch\nfrom dataclasses import replace\nfrom audiossl.audio import example\nfrom audiossl.datasets.catalogue import *\nfrom audiossl.datasets.registry import Entry, FileDataset\nfrom audiossl.explore import DatasetBrowser\nfrom audiossl.explore.base import picture_hash\n'
          'c = catalogue_of("minisounds"); two = lambda x: [x[i%len(c)] for i in range(2000)]\n'
          'many = replace(c, name="many", keys=[f"{i:04}/{k}" for i,k in enumerate(two(c.keys))], wave=lambda i, most=None: c.wave(i%len(c), most), marks=list(range(2000)),\n'
          '    **{k: two(getattr(c, k)) for k in ("labels","splits","folds","seconds","rates","sources")})',
@@ -58,7 +58,7 @@ def value(w, code): return json.loads(w.python(f'print(json.dumps({code}))'))
 
 def test_opens_and_paints(w, shots, page):
     assert w.data('state')=='idle' and w.text('error')=='' and w.fact('sounds')=='2,000' and REPORT['dataset: first paint, ms']<2000*slack(w), REPORT
-    assert w.data('hash')==w.python('from audiossl.explore.base import picture_hash; print(picture_hash(w.picture()))')
+    assert w.data('hash')==w.python('print(picture_hash(w.picture()))')
     if shots:
         for theme in ('Dark', 'Light'):
             page.evaluate("t => window.jupyterapp.commands.execute('apputils:change-theme', {theme: `JupyterLab ${t}`})", theme); page.wait_for_timeout(1000)
@@ -148,7 +148,7 @@ def test_problems_overlaps_and_checksums(w, lab, shots):
     with open(shard, 'r+b') as f: f.write(broken)
     try:
         tab(w, 'problems'); w.control('verify').click(); w.page.wait_for_function("() => window.ax.querySelector('[data-testid=state]').textContent.includes('1 fault')"); assert 'is damaged' in w.root.locator('[data-testid=problems]').text_content()
-        tab(w, 'sounds'); n = w.rev; w.control('clear').click(); w.idle(n)
+        tab(w, 'sounds'); n = w.rev; w.control('clear').click(); w.idle(n); w.page.wait_for_timeout(400)             # the page tells Python of its settings a little later
         bad = value(w, 'w.cat.keys.index(Store_.split("train").record(3)["key"])'.replace('Store_', '__import__("audiossl.datasets.store", fromlist=["x"]).Store("store")'))
         picture = w.root.locator('[data-testid=picture] canvas').first.get_attribute('aria-label'); w.python(f'w.update(row={bad})')
         w.page.wait_for_function("() => window.ax.querySelector('.ax-error').textContent.includes('is damaged')")
