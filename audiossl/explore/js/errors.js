@@ -7,6 +7,8 @@ export const ERRORS_LOOK = `
 .ax-false { border-color: var(--ax-cursor); background: repeating-linear-gradient(-45deg, var(--ax-cursor) 0 1.5px, transparent 1.5px 5px); }
 .ax { --ax-missed: #a8427f; --ax-found: #007a58; }
 .ax.ax-dark { --ax-missed: #e79ac6; --ax-found: #35c79b; }
+.ax-level { position: absolute; height: 0; border-top: 1.5px dashed var(--ax-text); pointer-events: none; }
+.ax-level span { position: absolute; left: 100%; top: 0; transform: translateY(-50%); padding-left: 3px; font: 11px system-ui, sans-serif; white-space: nowrap; }
 .ax-scroll { overflow: auto; contain: content; border: 1px solid var(--ax-line); border-radius: 6px; }
 .ax-head2 { color: var(--ax-soft); font-size: 12px; margin: 4px 0 2px; }
 .ax-rows { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; margin: 0; color: var(--ax-text); border: 0; }

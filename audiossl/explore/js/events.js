@@ -76,6 +76,7 @@ class EventViewer extends Explorer {
     this.line = new Timeline(this, this.stage, (t, panel, y) => this.place(t, panel, y));
     const make = (height, testid, more = {}) => this.line.attach(new Panel(this.upper, {height, testid, left: 104, ...more}));
     this.bars = make(100, 'bars', {bottom: 8}); this.mel = make(150, 'mel', {bottom: 8}); this.curves = make(170, 'scores');
+    this.level = el('div', {className: 'ax-level', 'aria-hidden': 'true'}, el('span')); this.curves.box.append(this.level);
     this.bars.box.addEventListener('click', e => this.pick(e));
     const curve = el('div', {className: 'ax-column'}, el('div', {className: 'ax-caption'}, 'PSD-ROC: what the threshold costs')), tables = el('div', {className: 'ax-column'});
     this.roc = new Panel(curve, {height: 300, testid: 'roc', right: 14, left: 50});
@@ -216,18 +217,20 @@ class EventViewer extends Explorer {
   }
   empty(p, text) { Object.assign(p.g, {fillStyle: this.ink.soft, textAlign: 'center', textBaseline: 'middle'}); p.g.fillText(text, p.left + p.w / 2, p.top + p.h / 2); }
   drawScores({clip, d, rows, filtered, judge, sizes}, ink) {
-    if (!this.fresh(this.curves, clip.i, rows, sizes, this.get('threshold'))) return;
     const t = this.settings.threshold, every = rows.flatMap(c => [...filtered[c]]), lo = every.reduce((a, b) => Math.min(a, b), 0), hi = every.reduce((a, b) => Math.max(a, b), 1), room = (hi - lo) * .04;
-    const p = Object.assign(this.curves, {ink, x: this.line.view, y: [lo - room, hi + room]}).start();
-    const curve = (g, x) => { g.beginPath(); x.forEach((v, k) => g.lineTo(p.px((k + .5) * d.frame), p.py(v))); g.stroke(); };
-    p.inside(g => {
-      g.lineJoin = 'round';
-      if (rows.length === 1) { g.globalAlpha = .35; this.stroke(g, rows[0], 1); curve(g, judge.clips[clip.i].columns[rows[0]]); g.globalAlpha = 1; }
-      for (const c of rows) { this.stroke(g, c, rows.length === 1 ? 2.5 : 1.75); curve(g, filtered[c]); }
-      g.setLineDash([7, 4]); g.strokeStyle = ink.text; g.lineWidth = 1.5; g.beginPath(); g.moveTo(p.left, p.py(t)); g.lineTo(p.left + p.w, p.py(t)); g.stroke(); g.setLineDash([]);
-    });
-    p.frame(); p.axisX('s'); p.axisY('score');
-    Object.assign(p.g, {fillStyle: ink.text, textAlign: 'left', textBaseline: 'middle'}); p.g.fillText(`\u25c2 ${number(t)}`, p.left + p.w + 3, p.py(t));
+    const p = Object.assign(this.curves, {ink, x: this.line.view, y: [lo - room, hi + room]});
+    if (this.fresh(p, clip.i, rows, sizes)) {
+      const curve = (g, x) => { g.beginPath(); x.forEach((v, k) => g.lineTo(p.px((k + .5) * d.frame), p.py(v))); g.stroke(); };
+      p.start().inside(g => {
+        g.lineJoin = 'round';
+        if (rows.length === 1) { g.globalAlpha = .35; this.stroke(g, rows[0], 1); curve(g, judge.clips[clip.i].columns[rows[0]]); g.globalAlpha = 1; }
+        for (const c of rows) { this.stroke(g, c, rows.length === 1 ? 2.5 : 1.75); curve(g, filtered[c]); }
+        g.setLineDash([]);
+      });
+      p.frame(); p.axisX('s'); p.axisY('score');
+    }
+    const y = p.py(t), seen = y >= p.top && y <= p.top + p.h;  // the threshold lies above the picture, which need not be drawn again for it
+    Object.assign(this.level.style, {left: `${p.left}px`, width: `${p.w}px`, top: `${y.toFixed(2)}px`, display: seen ? '' : 'none'}); this.level.firstChild.textContent = `\u25c2 ${number(t)}`;
     p.label(`Scores of ${rows.length > 1 ? `${rows.length} classes` : d.classes[rows[0]]} in ${clip.name}, threshold ${number(t)}: `
       + rows.slice(0, 6).map(c => `${d.classes[c]} up to ${number(filtered[c].reduce((a, b) => Math.max(a, b), -Infinity))}`).join(', '));
   }
@@ -289,7 +292,10 @@ class EventViewer extends Explorer {
       });
       const left = errors.length - LISTED, more = left > 0 ? `and ${left.toLocaleString('en-US')} more: choose a class or a clip` : errors.length ? '' : 'no errors';
       if (this.sorted !== `${s.sort},${s.down}`) { this.sorted = `${s.sort},${s.down}`; this.listed.replaceChildren(this.table(head, [], 'ax-words'), el('div', {className: 'ax-more'})); }
-      this.listed.querySelector('tbody').replaceChildren(...body); Object.assign(this.listed.lastChild, {textContent: more, hidden: !more});
+      const rows = this.listed.querySelector('tbody'), stay = new Set(body);
+      for (const o of [...rows.children]) if (!stay.has(o)) o.remove();
+      body.forEach((o, i) => { if (rows.children[i] !== o) rows.insertBefore(o, rows.children[i] ?? null); });
+      Object.assign(this.listed.lastChild, {textContent: more, hidden: !more});
       this.rove(this.buttons.find(b => b.dataset.error === (had?.[0] ?? this.heard)) ?? this.buttons[Math.min(Math.max(0, had?.[2] ?? 0), this.buttons.length - 1)]);
       if (had) (had[1] ? this.listed.querySelector(`[data-key="${had[1]}"]`) : this.buttons.find(b => b.tabIndex === 0))?.focus({preventScroll: true});
     }
