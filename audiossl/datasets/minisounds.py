@@ -6,7 +6,7 @@
 __all__ = ['SOUND_CLASSES', 'metadata', 'read_clip', 'credit', 'group_folds', 'task_names', 'MiniTask', 'task',
            'pretraining_pool', 'MiniSounds']
 
-# %% ../../nbs/22_minisounds.ipynb #b3090ae6
+# %% ../../nbs/22_minisounds.ipynb #00f84b18
 import csv
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,7 +15,7 @@ import numpy as np, torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from .. import audio
-from .registry import Entry, UnknownDataset, make_item, register_dataset
+from .registry import UnknownDataset, make_item, register_dataset
 
 # %% ../../nbs/22_minisounds.ipynb #edee8d88
 _rows,_waves = {},{} # what was read already: by folder, by folder and file
@@ -206,7 +206,7 @@ def _mix(recipe, data_path=None): # (48000,) float32, peak 0.7
         out[at:at+len(x)] += x * (10**(level_db/20) / x.square().mean().sqrt())
     return out * (.7/out.abs().max())
 
-# %% ../../nbs/22_minisounds.ipynb #20e164c1
+# %% ../../nbs/22_minisounds.ipynb #037b493c
 class MiniSounds(Dataset):
     "One split of one task as a torch dataset of `(sound, label)`."
     def __init__(self,
@@ -233,8 +233,8 @@ class MiniSounds(Dataset):
         x,y = make_item(self.task.wave(k)[None], torch.from_numpy(y.copy()) if self.task.multi_label else int(y), self.transform, self.target_transform)
         return (x,y,self.task.files[k]) if self.return_key else (x,y)
     @property
-    def entries(self): # list of `Entry`, as other datasets have them; a mixed scene has no path
-        return [Entry(t.files[k], None if t.recipes else _folder(t.data_path)/t.files[k], tuple(np.flatnonzero(y).tolist()) if (y := t.labels[k]).ndim else (int(y),), fold=int(t.folds[k])) for t in [self.task] for k in self.index]
+    def label_sets(self): # list of tuples: indices of the classes of each sound
+        return [tuple(np.flatnonzero(y).tolist()) if y.ndim else (int(y),) for y in self.task.labels[self.index]]
 
 # %% ../../nbs/22_minisounds.ipynb #fc1741ee
 def _creator(name):

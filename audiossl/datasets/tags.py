@@ -174,13 +174,13 @@ for _f,_name,_size,_about in ((audioset_b, 'audioset_b', '42,531 clips of 10 s, 
 Fetch the sounds, with a downloader of your choice, into audio/{{balanced_train,unbalanced_train,eval}}_segments/
 audiossl prepare {_name} SOURCE STORE --on-bad skip""")(_f)
 
-# %% ../../nbs/24_tags.ipynb #117a1c64
+# %% ../../nbs/24_tags.ipynb #1346a44e
 def item_labels(
     dataset # made by a creator of the package, from files or from a store
 )->list[tuple]: # indices of the classes of each item
     "The labels of all items; no sound is read."
-    if hasattr(dataset.entries, 'column'): return list(map(tuple, dataset.entries.column('labels').to_pylist()))
-    return [e.labels for e in dataset.entries]
+    if hasattr(dataset, 'label_sets'): return dataset.label_sets                               # of the bundled sounds
+    e = dataset.entries; return list(map(tuple, e.column('labels').to_pylist())) if hasattr(e, 'column') else [o.labels for o in e]
 
 # %% ../../nbs/24_tags.ipynb #43c7b893
 _settled = lambda channels, missing: [k for k,given in (('channels',channels!='mono'), ('missing',missing!='stop')) if given] # what a store has settled
