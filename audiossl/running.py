@@ -50,12 +50,12 @@ def open_run(
     except OSError as e: raise RunError(f'{folder}: cannot be written ({e.strerror}); choose another --out') from None
     return want
 
-# %% ../nbs/69_running.ipynb #0402b9cd
+# %% ../nbs/69_running.ipynb #a75ace10
 class Watch(pl.Callback):
     "Keeps the curve of a run, saves it every few seconds, shows it, and stops when asked; its state lives in the checkpoint."
     def __init__(self,
         path, # checkpoint to write; None: none is written
-        show=lambda row: None, # takes a dict: step, steps, loss, std_student, std_teacher, lr, ema, clips_per_s, left_s
+        show=lambda row: None, # takes a dict: step, steps, loss, std_student, std_teacher, lr, ema, clips_per_s, left_s; if it gives back True, the run stops
         batch_size:float=1., # clips in a step, for the rate
         save_s:float=20., # seconds between checkpoints
         every:int=10 # steps between two points of the curve
@@ -72,7 +72,7 @@ class Watch(pl.Callback):
         if not math.isfinite(row['loss']): raise RunError(f'step {k}: the loss is {row["loss"]}; the last good state is in {self.path}')
         if k%self.every==0 or k==n: self.curve.append(row)
         pace = float(np.median(self.times[-50:]))
-        if trainer.is_global_zero: self.show(dict(row, steps=n, clips_per_s=self.batch_size*trainer.world_size/pace, left_s=(n-k)*pace))
+        if trainer.is_global_zero and self.show(dict(row, steps=n, clips_per_s=self.batch_size*trainer.world_size/pace, left_s=(n-k)*pace)) is True: self.asked = True
         stop, due = self.asked, now-self.saved>self.save_s
         if trainer.world_size>1:                                # all stop and save in the same step: the first process decides, now and then
             stop, due = trainer.strategy.broadcast((stop, due)) if k%self.every==0 else (False, False)

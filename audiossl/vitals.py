@@ -172,7 +172,7 @@ class _Pulse(Signs):
             if 'loss is nan' in self.note or 'loss is inf' in self.note: self.add(dict(step=self.step+1, loss='nan'))
         self.tell()
 
-# %% ../nbs/59_vitals.ipynb #1ab0d331
+# %% ../nbs/59_vitals.ipynb #141bdf06
 class Vitals(_Pulse, pl.Callback):
     "Takes the signs of a run in this process, shows them to windows, and stops the run when asked, with a checkpoint."
     def __init__(self,
@@ -197,7 +197,7 @@ class Vitals(_Pulse, pl.Callback):
         "Take every step of a watch; the wish to stop goes to it, and it writes its checkpoint."
         for r in watch.curve: self.add(r)
         old,self.checkpoint = watch.show,watch.path
-        def show(row): old(row); watch.asked = self(row) or watch.asked
+        def show(row): old(row); return self(row)
         watch.show = show
         return self
     def start(self, train # function without arguments that trains

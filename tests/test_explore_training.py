@@ -222,6 +222,11 @@ def test_stop_ends_a_run_in_a_thread_with_a_checkpoint_and_it_goes_on(batches, t
     assert u.of('loss')[0][0]==k+1
     assert monitor.stop()=='The run has ended: there is nothing to stop, and nothing was written.'
 
+def test_stop_reaches_a_run_that_only_shows(batches, tmp_path):
+    "`show=vitals` is enough: what it gives back asks the watch to stop and save"
+    v = Vitals(checkpoint=tmp_path/'last.ckpt'); w = Watch(tmp_path/'last.ckpt', show=lambda r: (r['step']==3 and v.stop(), v(r))[1], batch_size=8)
+    fit(network(steps=200), Given(batches[ATSTLightningModule], 200), w); assert v.step==3 and torch.load(tmp_path/'last.ckpt', weights_only=True)['global_step']==3
+
 def test_stop_leaves_a_run_of_another_process_alone(tmp_path):
     (tmp_path/'curve.csv').write_text('step,loss\n1,2\n'); before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in tmp_path.iterdir()}
     w = TrainingMonitor(tmp_path); said = []; w.send = said.append; w._heard(w, {'stop': ''}, []); w._heard(w, {'poll': True}, [])
