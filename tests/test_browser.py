@@ -214,6 +214,7 @@ def test_hostile_names_are_text(windows, name):
     w = windows(name); n = w.rev
     out = w.python(f'w.show({{n: torch.rand(20_000)-.5 for n in {HOSTILE!r}}}); print(len(w.shown))')
     w.idle(n); w.page.wait_for_timeout(300)
+    if (menu := w.root.locator('select[data-key=sound] option')).count(): assert menu.all_text_contents()==list(HOSTILE)   # the list of sounds is that of the new ones
     assert out==str(len(HOSTILE)) and w.page.evaluate('window.hacked ?? null') is None and w.root.locator('img, script').count()==0
     assert HOSTILE[0] in w.root.text_content() or any(HOSTILE[0] in o for o in w.root.locator('canvas[role=img]').evaluate_all("cs => cs.map(c => c.getAttribute('aria-label'))"))
     n = w.rev
@@ -381,6 +382,33 @@ def test_augmentation_lab(windows):
     w.put('sheet', True); REPORT['augment: twenty rolls, ms'] = ms = float(w.data('ms')); assert ms<2000*slack(w), ms
     w.put('sheet', False); scope = {}; exec(w.code(), scope)
     assert scope['t'].drawn['weight2']==.9
+
+@pytest.mark.parametrize('name', CELLS)
+def test_two_hundred_changes_do_not_leak(windows, name):
+    "one setting, again and again, and the sounds anew from Python: page and kernel grow by at most 50 MB each"
+    w = windows(name); cdp = w.page.context.new_cdp_session(w.page); key = dict(spectrogram='win_length', augment='seed', mask='seed', attention='query')[name]
+    def heap(): cdp.send('HeapProfiler.collectGarbage'); return cdp.send('Runtime.getHeapUsage')['usedSize']/1e6
+    def rss(): return float(w.python("import gc; gc.collect(); print([float(l.split()[1])/1e3 for l in open('/proc/self/status') if l.startswith('VmRSS')][0])"))
+    def turn(n):
+        w.page.evaluate("""async ([key, n]) => { const e = window.ax.querySelector(`[data-key="${key}"]`), lo = +e.min, hi = Math.min(+e.max, lo + 9);
+            for (let i = 0; i < n; i++) { const rev = window.ax.dataset.rev; e.value = lo + (i % (hi - lo + 1)); e.dispatchEvent(new Event('input', {bubbles: true})); while (window.ax.dataset.rev == rev) await new Promise(r => setTimeout(r, 4)) } }""", [key, n])
+        for _ in range(n//10): r = w.rev; w.python(f'w.show({SOUNDS[name]})'); w.idle(r)
+    turn(20); a = heap(),rss()
+    turn(200); b = heap(),rss()
+    REPORT[f'{name}: growth over 200 changes, MB (page, kernel)'] = grown = [round(y-x, 1) for x,y in zip(a, b)]
+    assert max(grown)<=50 and w.data('state')=='idle', grown
+
+def test_a_kernel_that_is_gone(windows):
+    "the last test of these windows: what the page computes goes on; what the kernel computes becomes one sentence, and the picture stays"
+    all_ = {name: windows(name) for name in CELLS}
+    all_['mask'].page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    for name,key in (('spectrogram','top_db'), ('augment','seed'), ('mask','seed'), ('attention','layer')):
+        w = Window(all_[name].page, [], name); hash_ = w.data('hash'); n = w.rev; w.root.scroll_into_view_if_needed()
+        w.control(key).focus(); w.page.keyboard.press('ArrowRight'); w.page.keyboard.press('ArrowRight')
+        if name!='attention': w.idle(n); assert w.data('hash')!=hash_ and w.text('error')==''
+        else:
+            w.page.wait_for_function("() => window.ax.querySelector('.ax-error').textContent.includes('The kernel does not answer; the last picture is kept.')", timeout=25_000)
+            assert w.data('hash')==hash_ and w.data('state')=='error'
 
 # ---- the notebooks, and no kernel --------------------------------------------------------------------------------------------------------
 

@@ -207,6 +207,27 @@ def embedding(a, say):
                     say(name, res[name])
     return res
 
+def weights(a, say):
+    "The encoder that comes with the package: reading it, ten-second clips, and the features that probes learn from"
+    import torch
+    from audiossl.checkpoint import create_model
+    from audiossl.datasets.minisounds import MiniSounds
+    from audiossl.downstream.finetune import ClipFeatures
+    from audiossl.downstream.linear import split_features
+    from audiossl.methods.atstframe.embedding import embed_clips
+    from audiossl.transforms.views import EvalView
+    res, rounds = {}, 2 if a.quick else 5
+    load = lambda: create_model('atst_frame_tiny', pretrained=True)
+    t = take_turns(dict(fast=load), rounds)['fast']; res['weights in the package, read'] = dict(unit='s', best=min(t), median=statistics.median(t))
+    enc, waves = load(), list(noise(8 if a.quick else 64, 10))
+    with torch.no_grad():
+        name = 'scene embedding, frame tiny'; res[name] = row(take_turns(dict(fast=lambda: embed_clips(enc, waves)), rounds), len(waves)); say(name, res[name])
+        some, features, view = MiniSounds('minisounds', split='test'), ClipFeatures(enc, 4).eval(), EvalView()
+        def one_by_one():
+            for x,_ in some: features(view(x)[0][None])
+        name = 'features for probes, bundled sounds'; res[name] = row(take_turns(dict(fast=lambda: split_features(features, some), plain=one_by_one), rounds), len(some)); say(name, res[name])
+    return res
+
 # ---- stores ------------------------------------------------------------------------------------------------------------------------------
 
 READ_WORKER = """import sys, time, numpy as np
@@ -340,7 +361,7 @@ def processor():
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument('--quick', action='store_true', help='a trial of about two minutes')
-    ap.add_argument('--only', action='append', choices=('pictures','embedding','steps','stores','imports'), help='measure this part again (may be given several times); the rest of the file stays')
+    ap.add_argument('--only', action='append', choices=('pictures','embedding','weights','steps','stores','imports'), help='measure this part again (may be given several times); the rest of the file stays')
     ap.add_argument('--out', type=Path, default=ROOT/'nbs/results/benchmark.json', help='file to write')
     ap.add_argument('--memory', nargs=4, metavar=('METHOD','ARCH','BATCH','SIDE'), help=argparse.SUPPRESS)
     a = ap.parse_args()
@@ -350,7 +371,7 @@ def main():
     import torch
     def say(name, r, more=''):
         print(f"{name:45s} {r['fast']['median']:8.2f} {r['unit']}" + (f", {r['ratio']['median']:.2f} x plain" if 'ratio' in r else '') + more, flush=True)
-    parts = dict(pictures=pictures, embedding=embedding, steps=lambda a, say: steps(a, say, peaks), stores=stores, imports=imports)
+    parts = dict(pictures=pictures, embedding=embedding, weights=weights, steps=lambda a, say: steps(a, say, peaks), stores=stores, imports=imports)
     git = lambda *o: subprocess.run(['git', *o], capture_output=True, text=True, cwd=ROOT).stdout.strip()
     commit = git('rev-parse', '--short', 'HEAD')+('+' if git('status', '--porcelain', '--', 'audiossl', 'tools') else '')
     out = json.loads(a.out.read_text()) if a.only and a.out.exists() else dict(parts={})

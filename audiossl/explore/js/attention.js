@@ -15,7 +15,7 @@ class AttentionExplorer extends Explorer {
     this.asks = ['sound', 'model', 'layer', 'head', 'rollout'];
     this.load();
     const box = this.group('Clip and model'), where = this.group('Head');
-    this.select(box, 'sound', {label: 'Sound', options: this.sounds.map(s => [s.name, s.name])});
+    this.menu = this.select(box, 'sound', {label: 'Sound', options: this.names});
     this.select(box, 'model', {label: 'Weights', options: (this.model.get('data').models ?? ['']).map((m, i) => [i ? m : '', m])});
     this.slider(where, 'layer', {label: 'Layer', max: 0, write: v => String(v + 1)}); this.slider(where, 'head', {label: 'Head', max: 0, write: v => String(v + 1)});
     this.check(where, 'rollout', 'rollout up to this layer');
@@ -39,7 +39,8 @@ class AttentionExplorer extends Explorer {
     this.listen('samples', () => { this.load(); this.mel = null; this.schedule(); });
     this.listen('data', () => this.answered());
   }
-  load() { this.sounds = sounds(this.model); }
+  load() { this.sounds = sounds(this.model); this.menu?.fill(this.names); }
+  get names() { return this.sounds.map(s => [s.name, s.name]); }
   pick(panel, f) {
     panel.box.addEventListener('click', e => { const r = panel.box.getBoundingClientRect(), [x, y] = panel.at(e.clientX - r.left, e.clientY - r.top); if (x >= panel.x[0] && x <= panel.x[1]) f(x, y); });
   }

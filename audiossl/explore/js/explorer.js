@@ -131,11 +131,13 @@ export class Explorer {
     parent.append(el('div', {className: 'ax-field'}, el('label', {htmlFor: id}, label), out, input));
     return input;
   }
-  select(parent, key, {label, options}) {               // options: [[value, text], ...]
-    const id = newId(), input = el('select', {id, dataset: {key}}, ...options.map(([v, text], i) => el('option', {value: i}, text)));
+  select(parent, key, {label, options}) {               // options: [[value, text], ...]; `fill` of what is returned takes others
+    const id = newId(), input = el('select', {id, dataset: {key}});
+    const fill = next => { options = next; input.replaceChildren(...options.map(([, text], i) => el('option', {value: i}, text))); };
     input.addEventListener('change', () => this.set(key, options[+input.value][0]));
     this.fields[key] = v => { input.value = Math.max(0, options.findIndex(o => o[0] === v)); };
-    this.fields[key](this.settings[key]);
+    input.fill = next => { fill(next); this.fields[key](this.settings[key]); };
+    input.fill(options);
     parent.append(el('div', {className: 'ax-field'}, el('label', {htmlFor: id}, label), input));
     return input;
   }

@@ -18,7 +18,7 @@ class MaskExplorer extends Explorer {
       'Make the span 25 tokens, one second. What would a student have to know to fill that?']});
     this.load();
     const head = this.group('Sound');
-    this.select(head, 'sound', {label: 'Sound', options: this.sounds.map(s => [s.name, s.name])});
+    this.menu = this.select(head, 'sound', {label: 'Sound', options: this.names});
     this.select(head, 'listen', {label: 'Play', options: [['left', 'what is left'], ['all', 'everything']]});
     const box = this.group('Mask');
     this.select(box, 'kind', {label: 'Kind', options: [['block', 'spans of one length'], ['uniform', 'spans of random length'], ['random', 'single tokens']]});
@@ -49,7 +49,8 @@ class MaskExplorer extends Explorer {
     this.standard();
     this.listen('samples', () => { this.load(); this.mel = null; this.schedule(); });
   }
-  load() { this.sounds = sounds(this.model); }
+  load() { this.sounds = sounds(this.model); this.menu?.fill(this.names); }
+  get names() { return this.sounds.map(s => [s.name, s.name]); }
 
   compute() {
     const s = this.settings, sound = this.sounds.find(o => o.name === s.sound) ?? this.sounds[0];

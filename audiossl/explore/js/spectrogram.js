@@ -16,7 +16,7 @@ class SpectrogramExplorer extends Explorer {
       'Press "Keep as A", change hop_length to 640, and count with the patch grid how many tokens a second has left.']});
     this.load();
     const head = this.group('Sound');
-    this.select(head, 'sound', {label: 'Sound', options: this.sounds.map(s => [s.name, s.name])});
+    this.menu = this.select(head, 'sound', {label: 'Sound', options: this.names});
     this.slider(head, 'gain_db', {label: 'Gain', unit: 'dB', min: -40, max: 40, step: 1});
     const box = this.group('Fourier window'), powers = [128, 256, 512, 1024, 2048, 4096], sizes = [40, 80, 128, 160, 256, 320, 480, 512, 640, 800, 1024, 1280, 2048, 4096];
     this.slider(box, 'n_fft', {label: 'n_fft', unit: 'points', values: powers});
@@ -51,7 +51,8 @@ class SpectrogramExplorer extends Explorer {
     if (key === 'win_length' && value > this.get('n_fft')) this.settings = {...this.settings, n_fft: 2 ** Math.ceil(Math.log2(value))};
     super.set(key, value, since); this.show();
   }
-  load() { this.sounds = sounds(this.model); }
+  load() { this.sounds = sounds(this.model); this.menu?.fill(this.names); }
+  get names() { return this.sounds.map(s => [s.name, s.name]); }
   get sound() { return this.sounds.find(s => s.name === this.get('sound')) ?? this.sounds[0]; }
 
   column(name) {                                        // a wave above a picture

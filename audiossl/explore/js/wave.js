@@ -10,15 +10,17 @@ class WaveExplorer extends Explorer {
       'Press Play, then drag over the part you want to hear again and again.',
       'Zoom in until you can count the periods: how many in 10 ms?',
       'Turn the gain up until the player clips.']});
-    this.sounds = sounds(this.model);
-    this.listen('samples', () => { this.sounds = sounds(this.model); this.schedule(); });
+    this.load();
+    this.listen('samples', () => { this.load(); this.schedule(); });
     this.line = new Timeline(this, this.stage, t => `t ${number(t, 3)} s   amplitude ${number(this.shown.wave[Math.round(t * this.shown.sound.sr)] ?? 0, 3)}`);
     this.panel_ = this.line.attach(new Panel(this.stage, {height: 150, testid: 'picture'}));
     const box = this.group('Sound');
-    this.select(box, 'sound', {label: 'Sound', options: this.sounds.map(s => [s.name, s.name])});
+    this.menu = this.select(box, 'sound', {label: 'Sound', options: this.names});
     this.slider(box, 'gain_db', {label: 'Gain', unit: 'dB', min: -40, max: 40});
     this.standard();
   }
+  load() { this.sounds = sounds(this.model); this.menu?.fill(this.names); }
+  get names() { return this.sounds.map(s => [s.name, s.name]); }
   compute() {
     const sound = this.sounds.find(s => s.name === this.get('sound')) ?? this.sounds[0];
     if (!sound) throw Error('There is no sound to show.');
