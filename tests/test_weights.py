@@ -43,7 +43,7 @@ def test_card_says_what_the_files_say(name, tmp_path, monkeypatch):
     assert (tmp_path/'README.md').read_text()==(WEIGHTS/name/'README.md').read_text()
 
 def test_hears_more_than_its_twin():
-    "on sounds kept back from tuning neither here nor in the study: whole folds over the training sounds, where the margin was widest"
+    "in folds by source over train and valid sounds, which ideas were judged on; no test sound"
     t = task('minisounds_family'); keep = np.flatnonzero(t.split!='test')
     t = replace(t, files=[t.files[i] for i in keep], **{k: getattr(t, k)[keep] for k in ('labels','groups','folds','split')})
     with torch.random.fork_rng(): torch.manual_seed(1); twin = create_model('atst_frame_tiny')
