@@ -303,6 +303,33 @@ def test_faults_of_a_table_of_ones_own(mine, lines, error, text):
     with pytest.raises(error, match=text) as e: make('audiofolder', mine)
     assert '\n' not in str(e.value)
 
+def test_a_table_from_elsewhere_is_read_as_it_is_meant(mine):
+    "blanks nobody sees, paths of Windows, umlauts of a Mac: read; other separators, full paths, several labels: one line that says what to do"
+    import unicodedata
+    (mine/'pets'/'dog.ogg').rename(mine/'pets'/'Hündin.ogg')
+    rows(mine, 'file,label,split', 'pets\\cat.ogg, a ,train', unicodedata.normalize('NFD', 'pets/Hündin.ogg')+' ,a,valid ', 'pets/bird.ogg,b ,test')
+    assert [list(keys('audiofolder', mine, s)) for s in SPLITS]==[['pets/cat.ogg'],['pets/Hündin.ogg'],['pets/bird.ogg']] and make('audiofolder', mine).classes==('a','b')
+    rows(mine, 'file,label,fold', *(f'pets/{f}.ogg,{l},{k}' for k,(f,l) in enumerate((('cat','x; y'), ('Hündin','y ;x'), ('bird','x')), 1)))
+    assert make('audiofolder', mine, multi_label=True).classes==('x','y')
+    for lines,text in ((['file,label', 'pets/cat.ogg,x;y'], "row 1 has several labels, 'x;y'; say multi_label=True .*--option multi_label=true"), (['file;label', 'pets/cat.ogg;x'], 'semicolons between its columns; save it with commas'),
+                       (['file\tlabel', 'pets/cat.ogg\tx'], 'tabs between its columns'), (['file,label', f'{mine}/pets/cat.ogg,x'], "is a full path; write it from this folder: 'pets/cat.ogg'"), (['file,label', '/etc/cat.ogg,x'], 'leads out')):
+        rows(mine, *lines)
+        with pytest.raises(ValueError, match=text): make('audiofolder', mine)
+
+def test_sounds_of_a_kind_that_is_not_read_are_not_passed_over(mine, tmp_path):
+    "a phone's .m4a in a folder of a class: listed, refused by name where it is read, skipped with its reason by prepare"
+    from audiossl.datasets.prepare import prepare_store
+    (mine/'pets'/'memo.m4a').write_bytes(b'\0\0\0 ftypM4A '+bytes(99)); (mine/'pets'/'._memo.m4a').write_bytes(b'x'); (mine/'pets'/'notes.txt').write_text('x')
+    entries = {e.key: e for e in list_audiofolder(mine)[0]}
+    assert len(entries)==13 and 'pets/memo.m4a' in entries
+    with pytest.raises(AudioError, match='memo.m4a: not a sound file.*WAV, FLAC'): load_audio(entries['pets/memo.m4a'].path)
+    r = prepare_store('audiofolder', mine, tmp_path/'store', processes=0, on_bad='skip', max_bad=.1)
+    assert r['reasons']=={'not_audio':1} and r['written']==12
+
+def test_an_option_that_is_not_taken_names_all_that_are(mine, tmp_path):
+    from audiossl.datasets.prepare import prepare_store
+    with pytest.raises(ValueError, match='--option tabel: audiofolder does not take it; it takes fold, valid, channels, missing, table, multi_label'): prepare_store('audiofolder', mine, tmp_path/'store', tabel='x.csv')
+
 def test_folders_of_splits_need_each(mine):
     for p in find_audio(mine): (mine/'train'/p.parent.name).mkdir(parents=True, exist_ok=True); p.rename(mine/'train'/p.parent.name/p.name)
     with pytest.raises(ValueError, match='mine: no sound is for valid'): make('audiofolder', mine)

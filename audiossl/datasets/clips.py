@@ -6,16 +6,17 @@
 __all__ = ['SPLITS', 'CLIP_CLASSES', 'list_voxceleb1', 'list_us8k', 'list_nsynth', 'list_spcv2', 'list_iemocap',
            'list_audiofolder']
 
-# %% ../../nbs/23_clips.ipynb #b3036ed0
-import csv, json, os, re
+# %% ../../nbs/23_clips.ipynb #e184cc08
+import csv, json, os, re, unicodedata
+from inspect import signature
 from pathlib import Path
 from ..audio import find_audio
 from .minisounds import group_folds
 from .registry import Entry, FileDataset, register_dataset, take_split
 from .store import from_store
-from ..tables import inside, read_lines, read_table
+from ..tables import inside, open_table, read_lines, read_table
 
-# %% ../../nbs/23_clips.ipynb #8d3170a7
+# %% ../../nbs/23_clips.ipynb #905d6fbc
 def _lost(entries): # those whose file is not there
     there = {}
     for e in entries:
@@ -47,6 +48,8 @@ def _creator(name, read, num_folds=1):
         ds = FileDataset([e for e in entries if e.key not in gone], classes, multi_label, channels=channels, **kw)
         ds.missing,ds.num_folds = [e.key for e in lost],folds
         return ds
+    takes,own = ([o for o in signature(f).parameters.values() if o.kind!=o.VAR_KEYWORD] for f in (create, read))
+    create.__signature__ = signature(create).replace(parameters=takes+[o.replace(kind=o.KEYWORD_ONLY) for o in own[1:]])   # so that one can ask which options there are
     create.__name__ = create.__qualname__ = f'create_{name}'
     create.__doc__ = f"{name}; `valid='test'`: chosen by the test sounds, as in some papers; `missing='skip'`: without sounds that are listed and not there, see `.missing`; `channels`: see `FileDataset`; other options: see `{read.__name__}`"
     return create
@@ -170,12 +173,20 @@ _register('iemocap', list_iemocap, 5, num_labels=4, classes=CLIP_CLASSES['iemoca
     description='which of four emotions', size='5,531 turns of the four emotions, 7 of 12 hours; 0.8 GB as 16 kHz int16',
     steps='Sign the form at sail.usc.edu/iemocap, unpack IEMOCAP_full_release\naudiossl prepare iemocap SOURCE STORE')
 
-# %% ../../nbs/23_clips.ipynb #eb6d8aec
+# %% ../../nbs/23_clips.ipynb #5b1334ef
+def _meant(root, name): # elsewhere folders are divided by \ and an umlaut is two characters: the name under which the file is here
+    if Path(name).is_absolute() and Path(name).is_relative_to(root): raise ValueError(f'{root}: {name!r} is a full path; write it from this folder: {Path(name).relative_to(root).as_posix()!r}')
+    plain = name.replace('\\', '/'); inside(root, name)
+    others = [] if name.isascii() and plain==name else [name, plain, *(unicodedata.normalize(f, plain) for f in ('NFC','NFD'))]
+    return next((o for o in others if inside(root, o).exists()), name)
+
 def _own_rows(root, table): # of a table, checked
-    rows,first = read_table(table, ('file','label')),{}
+    with open_table(table) as f: head = f.readline()
+    if ',' not in head and (apart := next((v for k,v in {';':'semicolons', '\t':'tabs'}.items() if k in head), '')): raise ValueError(f'{table}: {apart} between its columns; save it with commas')
+    rows,first = [{k.strip(): v.strip() for k,v in r.items()} for r in read_table(table, ('file','label'))],{}       # blanks at the end of a label are not seen, and no other class
     if {'split','fold'}<=rows[0].keys(): raise ValueError(f'{table}: it has a column split and a column fold; leave one out')
     for n,r in enumerate(rows, 1):
-        r['file'] = inside(root, r['file']).relative_to(root).as_posix()              # './a.wav' is 'a.wav'
+        r['file'] = inside(root, _meant(root, r['file'])).relative_to(root).as_posix()              # './a.wav' is 'a.wav'
         if (j := first.setdefault(r['file'], n))!=n: raise ValueError(f"{table}: rows {j} and {n} are both {r['file']}")
         if r.get('split', '') not in ('', *SPLITS): raise ValueError(f"{table}: row {n} has split {r['split']!r}, one of {', '.join(SPLITS)} is allowed")
         if not re.fullmatch(r'0*[1-9]\d{,4}', r.get('fold', '1'), re.A): raise ValueError(f"{table}: row {n} has fold {r['fold']!r}, whole numbers from 1 are allowed")
@@ -194,8 +205,9 @@ def _own_folds(rows, where): # number of folds, and the fold of each
     if (n := min(5, len(set(groups))))<3: raise ValueError(f'{where}: {len(set(groups))} sounds or groups cannot be split in three; give at least 3')
     return n, group_folds([r['label'] for r in rows], groups, n).tolist()
 
+_foreign = '.m4a .aac .mp4 .wma .amr .3gp .webm .aif .aiff .caf'.split()        # sounds too: taken in, so that whoever reads them says what is wrong, and no class is smaller than it looks
 def _by_folder(root): # (key, label, split) of each sound
-    files = [p.relative_to(root).as_posix() for p in find_audio(root)]
+    files = [p.relative_to(root).as_posix() for p in sorted([*find_audio(root), *(p for p in Path(root).rglob('[!.]*') if p.suffix.lower() in _foreign and p.is_file())])]
     sides = all(f.split('/')[0] in SPLITS for f in files)
     depth = {min(f.count('/'), 1+sides) for f in files}
     if len(depth)>1: raise ValueError(f'{root}: {min(files, key=lambda f: f.count("/"))} is in no class; put each sound in the folder of its class, or none')
@@ -211,13 +223,15 @@ def list_audiofolder(
     if listed := (root/table).is_file() or table!='labels.csv':
         rows = _own_rows(root, root/table)
     else: rows = [dict(file=f, label=l, **({'split':s} if s else {})) for f,l,s in _by_folder(root)]
-    if not rows: raise FileNotFoundError(f'{root}: there is no sound')
-    labels = [tuple(l for l in (r['label'].split(';') if multi_label else [r['label']]) if l) for r in rows]
+    if not rows: raise FileNotFoundError(f'{root}: there is no sound (wav, flac, ogg, opus, mp3) in it')
+    labels = [tuple(l for l in map(str.strip, r['label'].split(';') if multi_label else [r['label']]) if l) for r in rows]
     classes = tuple(sorted({l for ls in labels for l in ls}))
     if listed and not multi_label and not all(labels): raise ValueError(f'{root/table}: row {labels.index(())+1} has no label')
+    if listed and not multi_label and (n := next((n for n,r in enumerate(rows, 1) if ';' in r['label']), 0)):
+        raise ValueError(f"{root/table}: row {n} has several labels, {rows[n-1]['label']!r}; say multi_label=True (prepare it with --option multi_label=true)")
     n,folds = _own_folds(rows, root/table if listed else root)
     entries = [Entry(r['file'], inside(root, r['file']), tuple(sorted(classes.index(l) for l in ls)), split=r.get('split', ''), fold=f) for r,ls,f in zip(rows, labels, folds)]
     return entries, classes, n, multi_label
 
 _register('audiofolder', list_audiofolder, 0, num_labels=0, description='a folder of your own: classes by sub-folder, or by labels.csv',
-    steps='Make a folder for each class, or labels.csv with file,label[,split][,fold][,group]\naudiossl prepare audiofolder SOURCE STORE')
+    steps='Make a folder for each class, or labels.csv with file,label[,split][,fold][,group]\naudiossl prepare audiofolder SOURCE STORE, with --option multi_label=true if a label is several with ; between them')
