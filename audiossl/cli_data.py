@@ -19,7 +19,7 @@ from typer.core import TyperCommand
 from .cli import app, console
 from .cli_train import main
 
-# %% ../nbs/74_cli_data.ipynb #d379a475
+# %% ../nbs/74_cli_data.ipynb #eab24f9e
 class DataCommand(TyperCommand):
     "A command whose exit code 2 means something else than mistyped words."
     def parse_args(self, ctx, args):
@@ -31,15 +31,18 @@ class DataCommand(TyperCommand):
 @contextmanager
 def counting(
     every_s:float=10. # seconds between lines where there is no terminal
-): # function that takes dicts with done, inputs, skipped
+): # function that takes dicts with done, inputs, skipped, new, and what they are, where there are several kinds one after another
     "A bar in a terminal, a line now and then elsewhere."
-    text = lambda r: f'{r["done"]:,} of {r["inputs"]:,}' + (f', {r["skipped"]:,} skipped' if r['skipped'] else '')
+    text = lambda r: (f'{r["what"]}: ' if r.get('what') else '') + f'{r["done"]:,} of {r["inputs"]:,}' + (f', {r["skipped"]:,} skipped' if r['skipped'] else '')
     if not console.is_terminal:
-        start = last = time.monotonic()
+        start = last = time.monotonic(); new,before = 0,('',0)
         def show(r):
-            nonlocal last
-            if (now := time.monotonic())-last<every_s: return
-            last = now; console.print(f'{text(r)}  {r["new"]/max(now-start, 1e-9):.0f}/s')
+            nonlocal start, last, new, before
+            now,job = time.monotonic(),(r.get('what', ''), r['done'])
+            if job[0]!=before[0] or job[1]<before[1]: start,new = now,r['new']         # other work: a clock of its own
+            before = job
+            if now-last<every_s: return
+            last = now; console.print(text(r)+(f'  {rate:,.0f}/s' if (rate := (r['new']-new)/max(now-start, 1e-9))>=1 else ''))
         yield show; return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     with Progress(TextColumn('{task.description}'), BarColumn(None), TimeRemainingColumn(), console=console, transient=True, expand=True) as bar:

@@ -18,7 +18,7 @@ from rich.table import Table
 from .cli import app, console, quiet
 from .cli_data import counting, main
 
-# %% ../nbs/77_cli_judge.ipynb #6e431e2b
+# %% ../nbs/77_cli_judge.ipynb #90afcc31
 @contextmanager
 def stoppable(
     every_s:float=10. # seconds between lines where there is no terminal
@@ -29,7 +29,7 @@ def stoppable(
     asked = SimpleNamespace(asked=False); say = lambda line: console.print(escape(line))
     with stopping(asked, say), counting(every_s) as show:
         def told(done, n, what):
-            show(dict(done=done, inputs=n, skipped=0, new=done))
+            show(dict(done=done, inputs=n, skipped=0, new=done, what=what))
             if asked.asked: raise RunError(f'stopped at step {done} of {n} ({what}); the same command goes on, and repeats no finished part')
         yield told
 
@@ -41,13 +41,29 @@ def score_table(
     for r in results: t.add_row(r['task'], r['protocol'], r['metric'], f'{r["mean"]:.3f}'+(f' ± {r["error"]:.3f}' if r['error'] is not None else ''), str(r['folds']), str(r['seeds']))
     return t
 
+@contextmanager
+def _told(tasks, out, kw): # a folder in the place of a name; faults with the way out; and a run that has nothing to keep leaves nothing
+    from audiossl.audio import AudioError
+    from audiossl.datasets.registry import list_all_datasets
+    for t in tasks:
+        if t not in list_all_datasets() and Path(t).is_dir(): raise ValueError(f'{t}: a folder, not a name; for sounds of your own write audiofolder --data {t}')
+    new,folder = not Path(out).exists(), Path(out)
+    try: yield
+    except BaseException as e:
+        if new and folder.is_dir() and {o.name for o in folder.iterdir()}<={'run.json','settings.json'}:
+            for o in folder.iterdir(): o.unlink()
+            folder.rmdir()
+        if isinstance(e, AudioError): e.args = (f'{str(e).rstrip(".")}; or make a store without such files, `audiossl prepare {tasks[0]} FOLDER STORE --on-bad skip`, and name that',)
+        elif 'no folder for data was named' in str(e): e.args = (f'{e}; name it with {"--data-root" if "root" in kw else "--data"}',)
+        raise
+
 def _judge(checkpoint, tasks, protocols, out, device, folds='', **kw):
     from audiossl.judging import run_judging
     from audiossl.pretrain import check_machine
     device = check_machine(device, workers=(kw['num_workers'],0))
     try: which = [int(o) for o in folds.split(',') if o.strip()] or None
     except ValueError: raise ValueError(f'--folds {folds}: numbers from 1, with commas between') from None
-    with quiet(), stoppable() as show:
+    with _told(tasks, out, kw), quiet(), stoppable() as show:
         results = run_judging(checkpoint, tasks, protocols, out, folds=which, device=device, say=lambda line: console.print(escape(line)), show=show, **kw)
     console.print(score_table(results), soft_wrap=False)
     if kw['fast_dev_run']: console.print('this was a trial: it says nothing about the encoder')
@@ -57,8 +73,8 @@ def _rates(text): # '0.1,0.05' -> (0.1, 0.05)
     try: return tuple(float(o) for o in text.split(',')) if text else None
     except ValueError: raise ValueError(f'--lr {text}: numbers, with commas between') from None
 
-_Checkpoint = Annotated[str, typer.Argument(help="File or folder of an encoder, a name with bundled weights, random:NAME, or (linear, kNN) logmel.")]
-_Dataset = Annotated[str, typer.Argument(help='A name that `audiossl datasets` lists.')]
+_Checkpoint = Annotated[str, typer.Argument(help="An encoder: its file or folder, a name with bundled weights (atst_frame_tiny), or random:NAME, untrained. Or logmel, statistics of the log-mel, which is to be beaten (not for finetune).")]
+_Dataset = Annotated[str, typer.Argument(help='A name that `audiossl datasets` lists; audiofolder, with --data, for sounds of your own.')]
 _Data = Annotated[Optional[Path], typer.Option(help='Folder of the data set, as published, or its store. [default: the bundled sounds]', show_default=False)]
 _Folds = Annotated[str, typer.Option(help='Which folds, such as 1,2. [default: all]', show_default=False)]
 _Seeds = Annotated[int, typer.Option(help='Runs of each fold, with seeds 0, 1, ...')]
@@ -115,12 +131,20 @@ def _distill(
     _judge(checkpoint, [dataset], ['distill'], out, device, folds, folders=data and {dataset: data}, seeds=seeds, num_workers=workers, parity=parity, fast_dev_run=fast_dev_run, teacher=teacher,
            lr=_rates(lr), epochs=epochs, warmup_epochs=warmup_epochs, batch_size=batch_size, lambda_d=lambda_d, project=project or None, teacher_train=teacher_train or None)
 
-# %% ../nbs/77_cli_judge.ipynb #d2c8d6cc
+# %% ../nbs/77_cli_judge.ipynb #f5a12c9a
+def _there(root): # names of the data sets in a folder
+    if root is None: return ['minisounds*']
+    from audiossl.datasets.registry import list_all_datasets
+    if not root.is_dir(): raise ValueError(f'--data-root {root}: no such folder')
+    some = [n for n,i in list_all_datasets().items() if i.kind in ('clip','tags') and (root/n).exists()]
+    if not some: raise ValueError(f'--data-root {root}: nothing in it is named like a data set of clips (`audiossl datasets` lists them); a folder of your own is named audiofolder there')
+    return some
+
 @app.command('evaluate')
 def _evaluate(
     checkpoint:_Checkpoint,
-    tasks:Annotated[str, typer.Option(help='Names or patterns of data sets, with commas between.')]='minisounds*',
-    data_root:Annotated[Optional[Path], typer.Option(help='Folder that holds a folder or a store for each data set, by its name.', show_default=False)]=None,
+    tasks:Annotated[str, typer.Option(help='Names or patterns of data sets, with commas between. [default: all that are in --data-root; without it minisounds*]', show_default=False)]='',
+    data_root:Annotated[Optional[Path], typer.Option(help='Folder that holds a folder or a store for each data set, by its name: us8k, audiofolder, ...', show_default=False)]=None,
     protocols:Annotated[str, typer.Option(help='Of linear, kNN, logistic, finetune, with commas between.')]='linear,kNN',
     out:Annotated[Path, typer.Option(help='Folder of the run; the same command goes on there.')]=Path('evaluate'),
     folds:_Folds='', seeds:_Seeds=1,
@@ -129,4 +153,4 @@ def _evaluate(
     "Judge an encoder on every data set that is here: CSV, Markdown, HTML and a picture. Finished parts are never repeated."
     words = lambda text: [o.strip() for o in text.split(',') if o.strip()]
     if 'distill' in words(protocols): raise ValueError('--protocols distill: it needs a teacher; use `audiossl distill`')
-    _judge(checkpoint, words(tasks), words(protocols), out, device, folds, root=data_root, seeds=seeds, num_workers=workers, parity=parity, fast_dev_run=fast_dev_run, cache=cache)
+    _judge(checkpoint, words(tasks) or _there(data_root), words(protocols), out, device, folds, root=data_root, seeds=seeds, num_workers=workers, parity=parity, fast_dev_run=fast_dev_run, cache=cache)

@@ -7,16 +7,6 @@ import numpy as np, pytest, torch
 TRIAL = ('--fast-dev-run', '--device', 'cpu')
 CLIP,FRAME = 'random:atst_clip_tiny', 'random:atst_frame_tiny'
 
-@pytest.fixture
-def typed(capsys):
-    "The command in this process: (exit code, lines of output, lines of complaint)"
-    from audiossl.cli_judge import main
-    def run(*words):
-        with pytest.raises(SystemExit) as e: main([str(o) for o in words])
-        out = capsys.readouterr()
-        return e.value.code, [l.strip() for l in out.out.splitlines() if l.strip()], out.err.splitlines()
-    return run
-
 def start(*words):
     "In a process of its own"
     return subprocess.Popen([sys.executable, '-c', 'from audiossl.cli_judge import main; main()', *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -28,7 +18,7 @@ def rows(folder, name='results.csv'): return list(csv.DictReader((folder/name).o
 
 def test_linear(typed, tmp_path):
     code,out,err = typed('linear', 'logmel', 'minisounds_environment', '--epochs', 15, '--folds', '1,3', '--seeds', 2, '--out', tmp_path/'a', '--device', 'cpu')
-    assert (code,err)==(0,[]) and any(l.startswith('report: ') for l in out)
+    assert (code,err)==(0,[]) and any(l.strip().startswith('report: ') for l in out)
     assert {o.name for o in (tmp_path/'a').iterdir()}=={'run.json','settings.json','parts','cache','parts.csv','curves.csv','results.csv','results.md','results.html','results.png'}
     parts = [json.loads(p.read_text()) for p in (tmp_path/'a/parts').glob('*.json')]
     assert {(p['fold'],p['seed']) for p in parts}=={(1,0),(1,1),(3,0),(3,1)}
@@ -77,7 +67,7 @@ def test_distill(typed, drums, tmp_path):
     assert {o['measure'] for o in rows(tmp_path/'a', 'curves.csv')}>={'loss_d','loss_c','val_loss_d','val_ACC'}
     for t,student,data,said in ((teacher, FRAME, 'minisounds_environment', 'its head has 6 classes, the task 5'), (teacher, CLIP, 'minisounds_percussion', 'student: a ClipEncoder'),
                                 (drums, FRAME, 'minisounds_percussion', 'holds no head'), (tmp_path/'a/parts/minisounds_percussion.distill.fold1.seed0/classifier', FRAME, 'minisounds_percussion', 'teacher: a FrameEncoder')):
-        code,_,err = typed('distill', student, data, '--teacher', t, '--out', tmp_path/'b', *TRIAL); shutil.rmtree(tmp_path/'b')
+        code,_,err = typed('distill', student, data, '--teacher', t, '--out', tmp_path/'b', *TRIAL); shutil.rmtree(tmp_path/'b', ignore_errors=True)
         assert code==1 and len(err)==1 and said in err[0], err
 
 def test_a_teacher_that_heard_the_test_is_refused(drums, tmp_path):
@@ -152,6 +142,35 @@ def test_a_run_of_something_else_is_left_alone(typed, tmp_path):
         code,_,err = typed(*words, *more)
         assert code==1 and len(err)==1 and said in err[0], err
     assert {p: p.read_bytes() for p in (tmp_path/'a').rglob('*') if p.is_file()}==before
+
+def test_sounds_of_ones_own(typed, tmp_path, monkeypatch):
+    "a folder in the place of a name, no --data, a file that cannot be read: the way out is in the line, and a run that came to nothing leaves nothing; then the store of the rest, in --data-root"
+    from audiossl.audio import example
+    from audiossl.datasets.prepare import prepare_store
+    monkeypatch.chdir(tmp_path); own = tmp_path/'own sounds'
+    for c,names in (('tap',('kick','beat','tabla','footsteps')), ('tone',('flute','guitar','piano','violin'))):
+        (own/c).mkdir(parents=True)
+        for n in names: shutil.copy(example(n), own/c)
+    (own/'tone'/'new.ogg').touch()
+    for words,said in ((('linear','logmel',own), 'a folder, not a name; for sounds of your own write audiofolder --data'), (('linear','logmel','audiofolder'), 'no folder for data was named); name it with --data'),
+                       (('linear','logmel','audiofolder','--data',own), 'new.ogg: 0 bytes. Fetch it again or leave it out; or make a store without such files, `audiossl prepare audiofolder'),
+                       (('evaluate','logmel','--data-root',own), 'nothing in it is named like a data set'), (('evaluate','logmel','--data-root','no'), '--data-root no: no such folder')):
+        code,_,err = typed(*words, '--out', 'run', '--device', 'cpu')
+        assert code==1 and len(err)==1 and said in err[0] and not (tmp_path/'run').exists(), err
+    prepare_store('audiofolder', own, tmp_path/'stores/audiofolder', processes=0, on_bad='skip', max_bad=.5)
+    code,out,err = typed('evaluate', 'logmel', '--data-root', 'stores', '--protocols', 'kNN', '--out', 'run', '--folds', '1', '--device', 'cpu')
+    assert code==0 and {r['task'] for r in rows(tmp_path/'run')}=={'audiofolder'}, (out,err)
+    assert typed('linear', 'logmel', 'audiofolder', '--data', own, '--out', 'run')[0]==1 and (tmp_path/'run/results.csv').exists()          # what holds results is left alone
+
+def test_each_kind_of_work_has_a_clock_of_its_own(monkeypatch):
+    "the rate of the second split is not that of all the time since the start; a slow count has none"
+    import io
+    from audiossl import cli_data
+    now = [0.]; monkeypatch.setattr(cli_data.time, 'monotonic', lambda: now[0]); out = io.StringIO(); monkeypatch.setattr(cli_data.console, 'file', out); monkeypatch.setattr(cli_data.console, '_force_terminal', False)
+    with cli_data.counting(10) as show:
+        for done,at,what in ((0,0,'train clips'), (200,20,'train clips'), (0,100,'test clips'), (300,110,'test clips'), (1,120,'rates'), (2,140,'rates')):
+            now[0] = at; show(dict(done=done, inputs=400, skipped=0, new=done, what=what))
+    assert out.getvalue().split('\n')[:-1]==['train clips: 200 of 400  10/s', 'test clips: 0 of 400', 'test clips: 300 of 400  30/s', 'rates: 1 of 400', 'rates: 2 of 400'], out.getvalue()
 
 def test_labels_nobody_knows_are_one_line(typed, tmp_path):
     "a label file with a name that is not in the published list of classes"
