@@ -18,7 +18,7 @@ from rich.table import Table
 from .cli import app, console, quiet
 from .cli_data import counting, main
 
-# %% ../nbs/77_cli_judge.ipynb #90afcc31
+# %% ../nbs/77_cli_judge.ipynb #be57046f
 @contextmanager
 def stoppable(
     every_s:float=10. # seconds between lines where there is no terminal
@@ -73,6 +73,7 @@ def _rates(text): # '0.1,0.05' -> (0.1, 0.05)
     try: return tuple(float(o) for o in text.split(',')) if text else None
     except ValueError: raise ValueError(f'--lr {text}: numbers, with commas between') from None
 
+# %% ../nbs/77_cli_judge.ipynb #28838f5a
 _Checkpoint = Annotated[str, typer.Argument(help="An encoder: its file or folder, a name with bundled weights (atst_frame_tiny), or random:NAME, untrained. Or logmel, statistics of the log-mel, which is to be beaten (not for finetune).")]
 _Dataset = Annotated[str, typer.Argument(help='A name that `audiossl datasets` lists; audiofolder, with --data, for sounds of your own.')]
 _Data = Annotated[Optional[Path], typer.Option(help='Folder of the data set, as published, or its store. [default: the bundled sounds]', show_default=False)]

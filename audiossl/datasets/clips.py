@@ -173,7 +173,7 @@ _register('iemocap', list_iemocap, 5, num_labels=4, classes=CLIP_CLASSES['iemoca
     description='which of four emotions', size='5,531 turns of the four emotions, 7 of 12 hours; 0.8 GB as 16 kHz int16',
     steps='Sign the form at sail.usc.edu/iemocap, unpack IEMOCAP_full_release\naudiossl prepare iemocap SOURCE STORE')
 
-# %% ../../nbs/23_clips.ipynb #5b1334ef
+# %% ../../nbs/23_clips.ipynb #09b433fe
 def _meant(root, name): # elsewhere folders are divided by \ and an umlaut is two characters: the name under which the file is here
     if Path(name).is_absolute() and Path(name).is_relative_to(root): raise ValueError(f'{root}: {name!r} is a full path; write it from this folder: {Path(name).relative_to(root).as_posix()!r}')
     plain = name.replace('\\', '/'); inside(root, name)
@@ -205,6 +205,7 @@ def _own_folds(rows, where): # number of folds, and the fold of each
     if (n := min(5, len(set(groups))))<3: raise ValueError(f'{where}: {len(set(groups))} sounds or groups cannot be split in three; give at least 3')
     return n, group_folds([r['label'] for r in rows], groups, n).tolist()
 
+# %% ../../nbs/23_clips.ipynb #25a13823
 _foreign = '.m4a .aac .mp4 .wma .amr .3gp .webm .aif .aiff .caf'.split()        # sounds too: taken in, so that whoever reads them says what is wrong, and no class is smaller than it looks
 def _by_folder(root): # (key, label, split) of each sound
     files = [p.relative_to(root).as_posix() for p in sorted([*find_audio(root), *(p for p in Path(root).rglob('[!.]*') if p.suffix.lower() in _foreign and p.is_file())])]

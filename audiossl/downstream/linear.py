@@ -184,7 +184,7 @@ def train_head(
     head.load_state_dict(best[2])
     return dict(head=head.cpu().eval(), epoch=best[1], valid=best[0], curve=curve)
 
-# %% ../../nbs/53_linear.ipynb #61c64a1e
+# %% ../../nbs/53_linear.ipynb #7ab2376d
 def check_features(
     sets:dict, # split -> `Features`: train, valid, test
     num_labels:int, # C
@@ -196,7 +196,7 @@ def check_features(
         if not len(y): raise ValueError(f'the {s} split is empty')
         if multi_label!=(y.ndim==2) or (y.ndim==2 and y.shape[1]!=num_labels): raise ValueError(f'the {s} split: labels of shape {y.shape}, for {num_labels} classes {"at once" if multi_label else "one each"}')
         if not multi_label and y.max()>=num_labels: raise ValueError(f'the {s} split: class {y.max()}, the head has classes 0 to {num_labels-1}')
-        if not multi_label and s!='valid' and len(np.unique(y))==1: raise ValueError(f'the {s} split: all {len(y)} clips are of class {y[0]}; accuracy says nothing of one class only')
+        if not multi_label and s!='valid' and len(np.unique(y))==1: raise ValueError(f'the {s} split: all {len(y)} clips are of class {y[0]}; accuracy says nothing of one class only; it needs more sounds')
         if multi_label and not (y>.5).any(): raise ValueError(f'the {s} split: no clip has any of the {num_labels} labels; mAP is not defined')
 
 def linear_evaluation(

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 from ..exercises import exercise
 
-# %% ../../nbs/86_practice_data.ipynb #94a358b8
+# %% ../../nbs/86_practice_data.ipynb #61dc6191
 def _word(rng, n, letters='abcdefghkmnpqrstuvwxyz0123456789-_'): return ''.join(rng.choice(list(letters), n))
 def _draw_line(rng):
     start = int(rng.integers(0, 600)); labels = ','.join('/m/0'+_word(rng, 5, 'bcdfghjk345') for _ in range(rng.integers(1, 5)))
@@ -34,6 +34,7 @@ def _leads_out(folder, name):
 _leads_out.slip('/data/set2 begins with /data/set, and is another folder.', lambda folder, name: not _joined(folder, name).startswith(folder))
 _leads_out.slip('Two dots may stay inside (`x/../b.wav`, `a..b.wav`), and a full path leads out without any.', lambda folder, name: '..' in name)
 _leads_out.slip('Work out the `..` first: the text begins with the folder and leads out all the same.', lambda folder, name: not posixpath.join(folder, name).startswith(folder+'/'))
+_leads_out.slip('A full path is not appended to the folder, it takes its place.', lambda folder, name: not posixpath.normpath(folder+'/'+name).startswith(folder+'/'))
 _leads_out.slip('A full path leads out, but so do two dots; and a full path may lead back in.', lambda folder, name: name.startswith('/'))
 
 @exercise('label_rows', '20_registry 24_tags', 'Lists of labels become rows of 0 and 1',
@@ -59,7 +60,7 @@ _event_frames.slip('Rounded down, the frame in which it ends is lost, and short 
 _event_frames.slip('Rounded to the nearest, half of the parts are lost, and short events may vanish.', lambda onset, offset, T: _frames(round(onset/.04), round(offset/.04), T))
 _event_frames.slip('The frame in which it begins counts, too: round the onset down.', lambda onset, offset, T: _frames(np.ceil(onset/.04), np.ceil(offset/.04), T))
 
-# %% ../../nbs/86_practice_data.ipynb #51a43b81
+# %% ../../nbs/86_practice_data.ipynb #06a27e98
 def _judge_folds(f, rng):
     sizes = np.r_[9, rng.integers(1, 7, 40)]; groups = np.repeat([f'rec{i:02}' for i in range(len(sizes))], sizes)[rng.permutation(sizes.sum())].tolist()
     for k in (5, 3):
@@ -91,6 +92,8 @@ _parts.slip('After the last fold comes the first: there is no fold k+1.', lambda
 _parts.slip('Folds begin with 1, so the remainder alone gives a fold 0.', lambda fold, k: (fold, (fold+1)%k, _rest(k, fold, (fold+1)%k)))
 _parts.slip('Who chooses by the test fold, tests on what was chosen by.', lambda fold, k: (fold, fold, _rest(k, fold)))
 _parts.slip('What is chosen by must not be learned from.', lambda fold, k: (fold, fold%k+1, _rest(k, fold)))
+_parts.slip('The fold *after* the test fold is to choose by, not the one before.', lambda fold, k: (fold, p := (fold-2)%k+1, _rest(k, fold, p)))
+_parts.slip('Folds are numbered from 1, not from 0.', lambda fold, k: (fold-1, fold%k, [o-1 for o in _rest(k, fold, fold%k+1)]))
 
 # %% ../../nbs/86_practice_data.ipynb #9396ab0b
 def _judge_batch(f, rng):
@@ -115,7 +118,7 @@ _batch.slip('', lambda seed, step, n, size: np.random.default_rng([seed, step]).
 _batch.slip('', lambda seed, step, n, size: [np.random.default_rng(seed).permutation(n)[i%n] for i in range(step*size, (step+1)*size)])
 _batch.slip('', lambda seed, step, n, size: [np.random.default_rng(seed+i//n).permutation(n)[i%n] for i in range(step*size, (step+1)*size)])
 
-# %% ../../nbs/86_practice_data.ipynb #83922bd6
+# %% ../../nbs/86_practice_data.ipynb #a89c0d66
 @exercise('shards', '21_store 29_prepare', 'The same dataset gives the same shards',
           draw=lambda rng: [[f'{_word(rng, 3, "abcXY")}/{i:03}.wav' for i in rng.permutation(int(rng.integers(7, 30)))], int(rng.integers(2, 6))])
 def _shards(keys, size):
@@ -124,6 +127,8 @@ def _shards(keys, size):
 _shards.slip('Listed in another order, the same dataset gives other shards.', lambda keys, size: [keys[i:i+size] for i in range(0, len(keys), size)])
 _shards.slip('The last shard may be shorter, but it is there: no sound is dropped.', lambda keys, size: [sorted(keys)[i:i+size] for i in range(0, len(keys)-size+1, size)])
 _shards.slip('Each shard is filled before the next: `size` keys, neighbours in order.', lambda keys, size: [sorted(keys)[i::-(-len(keys)//size)] for i in range(-(-len(keys)//size))])
+_shards.slip('Shards need not be equally long: each is filled up to `size` before the next is begun.', lambda keys, size: [o.tolist() for o in np.array_split(sorted(keys), -(-len(keys)//size))])
+_shards.slip('With fewer shards some hold more than `size` keys.', lambda keys, size: [o.tolist() for o in np.array_split(sorted(keys), len(keys)//size)])
 
 def _draw_plan(rng):
     plan = [f'{s}-{i:05}' for s in ('train','valid') for i in range(5)]; done = int(rng.integers(4, 8)); lost = plan[int(rng.integers(done))]
