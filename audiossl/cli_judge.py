@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['stoppable', 'score_table']
 
-# %% ../nbs/77_cli_judge.ipynb #04e1bc13
+# %% ../nbs/77_cli_judge.ipynb #a23135a5
+import hashlib, json, os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Optional
@@ -18,7 +19,7 @@ from rich.table import Table
 from .cli import app, console, quiet
 from .cli_data import counting, main
 
-# %% ../nbs/77_cli_judge.ipynb #be57046f
+# %% ../nbs/77_cli_judge.ipynb #16d09ba0
 @contextmanager
 def stoppable(
     every_s:float=10. # seconds between lines where there is no terminal
@@ -41,13 +42,27 @@ def score_table(
     for r in results: t.add_row(r['task'], r['protocol'], r['metric'], f'{r["mean"]:.3f}'+(f' ± {r["error"]:.3f}' if r['error'] is not None else ''), str(r['folds']), str(r['seeds']))
     return t
 
+# %% ../nbs/77_cli_judge.ipynb #27bc6c83
+def _held(name, path): # changes when a sound or a label does
+    from audiossl.datasets.registry import get_dataset
+    h,make = hashlib.blake2b(digest_size=8), get_dataset(name).creator
+    for split in ('train','valid','test'):
+        data = make(path, split=split)
+        if hasattr(data, 'store'): return data.store.meta['checksum']
+        for e in data.entries: h.update(f'{split} {e.key} {e.labels} {e.fold} {os.stat(e.path).st_size}\n'.encode('utf-8', 'surrogateescape'))
+    return h.hexdigest()
+
 @contextmanager
 def _told(tasks, out, kw): # a folder in the place of a name; faults with the way out; and a run that has nothing to keep leaves nothing
     from audiossl.audio import AudioError
     from audiossl.datasets.registry import list_all_datasets
+    from audiossl.downstream.report import write_json
     for t in tasks:
         if t not in list_all_datasets() and Path(t).is_dir(): raise ValueError(f'{t}: a folder, not a name; for sounds of your own write audiofolder --data {t}')
     new,folder = not Path(out).exists(), Path(out)
+    note,now = folder/'data.json', {t: _held(t, p) for t,p in (kw.get('folders') or {}).items() if Path(p).exists()}
+    if note.exists() and (old := json.loads(note.read_text(encoding='utf-8')))!=now and old.keys()==now.keys():
+        raise ValueError(f'{folder}: what {next(iter(kw["folders"].values()))} holds has changed since this run was begun, sounds or labels; choose another --out')
     try: yield
     except BaseException as e:
         if new and folder.is_dir() and {o.name for o in folder.iterdir()}<={'run.json','settings.json'}:
@@ -56,6 +71,8 @@ def _told(tasks, out, kw): # a folder in the place of a name; faults with the wa
         if isinstance(e, AudioError): e.args = (f'{str(e).rstrip(".")}; or make a store without such files, `audiossl prepare {tasks[0]} FOLDER STORE --on-bad skip`, and name that',)
         elif 'no folder for data was named' in str(e): e.args = (f'{e}; name it with {"--data-root" if "root" in kw else "--data"}',)
         raise
+    finally:
+        if now and (folder/'run.json').exists() and not note.exists(): write_json(note, now)
 
 def _judge(checkpoint, tasks, protocols, out, device, folds='', **kw):
     from audiossl.judging import run_judging

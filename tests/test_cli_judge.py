@@ -162,6 +162,20 @@ def test_sounds_of_ones_own(typed, tmp_path, monkeypatch):
     assert code==0 and {r['task'] for r in rows(tmp_path/'run')}=={'audiofolder'}, (out,err)
     assert typed('linear', 'logmel', 'audiofolder', '--data', own, '--out', 'run')[0]==1 and (tmp_path/'run/results.csv').exists()          # what holds results is left alone
 
+def test_labels_that_were_changed_are_no_finished_run(typed, tmp_path):
+    "the same command after a change in labels.csv does not answer with the old score; unchanged it is done"
+    from audiossl.audio import example
+    own = tmp_path/'own'; own.mkdir(); names = dict(a=('kick','beat','tabla','footsteps'), b=('flute','guitar','piano','violin'))
+    for n in sum(names.values(), ()): shutil.copy(example(n), own/f'{n}.ogg')
+    table = 'file,label,split\n'+''.join(f'{n}.ogg,{c},{s}\n' for c,ns in names.items() for n,s in zip(ns, ('train','train','valid','test')))
+    (own/'labels.csv').write_text(table)
+    words = ('linear', 'logmel', 'audiofolder', '--data', own, '--out', tmp_path/'run', '--epochs', 2, '--device', 'cpu')
+    assert (first := typed(*words))[0]==0 and 'done before' in ' '.join(typed(*words)[1]), first
+    before = (tmp_path/'run/results.csv').read_bytes(); (own/'labels.csv').write_text(table.replace('kick.ogg,a', 'kick.ogg,b'))
+    code,_,err = typed(*words)
+    assert code==1 and len(err)==1 and 'has changed since this run was begun, sounds or labels; choose another --out' in err[0] and (tmp_path/'run/results.csv').read_bytes()==before, err
+    (own/'labels.csv').write_text(table); assert typed(*words)[0]==0
+
 def test_each_kind_of_work_has_a_clock_of_its_own(monkeypatch):
     "the rate of the second split is not that of all the time since the start; a slow count has none"
     import io
