@@ -11,7 +11,7 @@ from copy import deepcopy
 from difflib import get_close_matches
 from fnmatch import fnmatch
 
-# %% ../nbs/48_recipes.ipynb #f62f0b24
+# %% ../nbs/48_recipes.ipynb #29975cfd
 _CODE = "the authors' code (github.com/Audio-WestlakeU/audiossl, 2025-09)"
 _CLIP = dict(kind='pretrain', method='atst_clip', source=f'training script of ATST-Clip in {_CODE}; method: arXiv:2204.12076')
 _FRAME = dict(kind='pretrain', method='atst_frame', source=f'training script of ATST-Frame in {_CODE}; method: arXiv:2306.04186', symmetric=True)
@@ -25,8 +25,8 @@ PRETRAIN = dict( # lr is what is typed: for 256 clips; batch_size is of one GPU;
         views=dict(anchor_len=(9.,9.), positive_len=(6.,6.)), note="View 1 has 9 s in the script, 6 s where its option is left alone."),
     atst_clip_base=dict(_CLIP, arch='base', lr=2e-4, gpus=6, batch_size=256, warmup_steps=15_860, max_steps=318_000, ema=.9995, subset=3_000_000,
         views=dict(anchor_len=(6.,6.), positive_len=(6.,6.)), note='The subset is larger than the set: all clips are used.'),
-    atst_frame_tiny={**_FRAME, **_OURS, 'avg_blocks': 4, 'views': dict(_MASKED, anchor_len=1.6, mix_up=False, win_length=1024),
-        'note': 'For the bundled sounds and made-up ones. The target is the mean of all four blocks.'},
+    atst_frame_tiny={**_FRAME, **_OURS, 'avg_blocks': 4, 'views': dict(_MASKED, anchor_len=1.6, mix_up=False, freq_wrap=False, win_length=1024),
+        'note': 'For the bundled sounds and made-up ones. The target is the mean of all four blocks; pitch is kept, so that the names of notes stay in what is learnt.'},
     atst_frame_small=dict(_FRAME, arch='small', lr=4e-4, gpus=4, batch_size=256, warmup_steps=1950, max_steps=58_500, ema=.997, subset=200_000,
         views=dict(_MASKED, win_length=640), note='win_length is 640 in the script, 1024 in the command of the README.'),
     atst_frame_base=dict(_FRAME, arch='base', lr=8e-5, gpus=7, batch_size=144, warmup_steps=19_900, max_steps=398_000, ema=.9996, subset=3_000_000,

@@ -1,4 +1,4 @@
-"What the tools that judge encoders share: the encoders with their random twins, the tables, the facts of a run. Those tools are evaluate_tiny.py and outside_sounds.py."
+"What the tools that judge encoders share: the encoders with their random twins, what is read from them, the tables, the facts of a run. Those tools are evaluate_tiny.py, outside_sounds.py and study_tiny.py."
 import datetime, platform, shlex, subprocess, sys
 from pathlib import Path
 
@@ -13,6 +13,17 @@ def encoders(name, twins, untrained=False):
             torch.manual_seed(k+1)
             made.append(type(model)(**model.config).eval())
     return model.eval(), made
+
+def moments(encoder, waves):
+    "(n, 2W): mean and deviation over tokens, as `logmel_statistics` takes them over frames"
+    import torch
+    from audiossl.methods.atstframe.embedding import embed_moments
+    return torch.stack([torch.cat([v.mean(0), v.std(0, correction=0)]) for v,_ in embed_moments(encoder, waves)])
+
+def reader(how):
+    "What is read from an encoder: `scene`, its embedding of a clip; `moments`, mean and deviation of its frames"
+    from audiossl.methods.atstframe.embedding import embed_clips
+    return dict(scene=embed_clips, moments=moments)[how]
 
 def judged(reps, tasks, seeds, pairs, names=None):
     "Probe representations on tasks, print the tables, give scores and differences by probe; `names`: of the tasks in the means"

@@ -11,7 +11,7 @@ With --untrained, the name of a model and no weights: random weights and log-mel
 """
 import argparse, datetime, hashlib, json, re, shlex, shutil, subprocess, sys, time
 from pathlib import Path
-from judging import encoders, facts, judged
+from judging import encoders, facts, judged, reader
 
 def stop(line): sys.exit(f'outside_sounds: {line}')
 
@@ -64,7 +64,6 @@ def evaluate(a):
     from audiossl.downstream.outside import outside_tasks
     from audiossl.downstream.probe import logmel_statistics
     from audiossl.downstream.suite import task_features
-    from audiossl.methods.atstframe.embedding import embed_clips
     start = time.time()
     try: model,twins = encoders(a.model, a.twins, a.untrained)
     except (OSError, ValueError) as e: stop(e)
@@ -75,14 +74,14 @@ def evaluate(a):
     log = a.folder/'looks.jsonl'
     look = 1+len(log.read_text().splitlines()) if log.is_file() else 1
     try:
-        with log.open('a') as f: f.write(json.dumps(dict(look=look, model=a.model, untrained=a.untrained, date=datetime.date.today().isoformat()))+'\n')
+        with log.open('a') as f: f.write(json.dumps(dict(look=look, model=a.model, untrained=a.untrained, read=a.read, date=datetime.date.today().isoformat()))+'\n')
     except OSError as e: stop(f'{log}: {e.strerror}; looks at the test sounds are noted there')
-    see = lambda m: task_features(lambda ws: embed_clips(m, ws), tasks)
+    see,read = lambda m: task_features(lambda ws: read(m, ws), tasks),reader(a.read)
     reps = {} if a.untrained else {'model': see(model)}
     reps |= {'random': [see(m) for m in twins], 'log-mel': task_features(logmel_statistics, tasks)}
     about = a.folder/'sources.json'
     pairs = [(x, y) for x,y in (('model', 'random'), ('model', 'log-mel'), ('random', 'log-mel')) if x in reps and y in reps]
-    out = dict(model=a.model, untrained=a.untrained, look=look, seeds=a.seeds, twins=a.twins, missing=list(tasks.missing), sources=json.loads(about.read_text()) if about.is_file() else 'not fetched by this tool',
+    out = dict(model=a.model, untrained=a.untrained, read=a.read, look=look, seeds=a.seeds, twins=a.twins, missing=list(tasks.missing), sources=json.loads(about.read_text()) if about.is_file() else 'not fetched by this tool',
                tasks={t.name: dict(source=t.source, asks=t.description, clips=len(t), classes=list(t.classes), groups=len(set(t.groups)), chance=float(np.bincount(t.labels).max()/len(t)),
                                    left_out=t.left_out, files=hashlib.sha256('\n'.join(t.files).encode()).hexdigest()[:16]) for t in tasks}, probes=judged(reps, tasks, a.seeds, pairs))
     print(f'\nlook {look} at these sounds; after the first, a choice made by them is tuning')
@@ -97,6 +96,7 @@ def main():
     e.add_argument('--model', required=True, help="a model's name, a checkpoint or a folder")
     e.add_argument('--untrained', action='store_true', help='no weights: only the random twins of the named model, and log-mel statistics')
     e.add_argument('--seeds', type=int, default=3, help='of each probe'); e.add_argument('--twins', type=int, default=3, help='random networks')
+    e.add_argument('--read', choices=('scene','moments'), default='scene', help='moments: mean and deviation over frames, as log-mel statistics are')
     e.add_argument('--out', type=Path, help='results as JSON')
     a = ap.parse_args()
     if a.do=='evaluate' and (a.seeds<1 or a.twins<1): stop(f'--seeds {a.seeds} --twins {a.twins}: both are 1 or more')

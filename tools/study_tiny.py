@@ -16,7 +16,7 @@ from audiossl.datasets.batches import SceneBatches, make_scene
 from audiossl.datasets.minisounds import pretraining_pool, task, task_names
 from audiossl.downstream.probe import logmel_statistics
 from audiossl.downstream.suite import judge, task_features
-from audiossl.methods.atstframe.embedding import embed_clips, embed_moments
+from audiossl.methods.atstframe.embedding import embed_clips
 from audiossl.models.chunks import scene_width
 from audiossl.methods.atst.model import ATSTLightningModule
 from audiossl.methods.atstframe.model import FrameATSTLightningModule, heldout_loss
@@ -24,7 +24,7 @@ from audiossl.quickstart import InTurn
 from audiossl.running import Watch, fit
 from audiossl.transforms.augment import Mixup
 from audiossl.transforms.views import ClipViews, FrameViews
-from judging import encoders, facts
+from judging import encoders, facts, moments
 from study_quickstart import keep, value
 
 START = dict(method='atst_frame', batch_s=50., scene_seconds=(1.6,), gap_s=(0.,.2), gain_db=(-12.,0.), speed=None, noise_db=(-80.,-50.), made=0., alone=False, # what is heard; alone: a scene repeats one sound
@@ -59,9 +59,7 @@ def for_tuning(t):
     return replace(t, files=[t.files[i] for i in keep], recipes=t.recipes and [t.recipes[i] for i in keep], **{k: getattr(t, k)[keep] for k in ('labels','groups','folds','split')})
 
 def features(encoder, tasks):
-    def see(waves):
-        moments = [v for v,_ in embed_moments(encoder.eval(), waves)]
-        return torch.cat([embed_clips(encoder, waves), torch.stack([torch.cat([v.mean(0), v.std(0, correction=0)]) for v in moments])], 1)
+    see = lambda waves: torch.cat([embed_clips(encoder.eval(), waves), moments(encoder, waves)], 1)
     x, n = task_features(see, tasks), scene_width(encoder)
     return {t: o[:,:n] for t,o in x.items()}, {t: o[:,n:] for t,o in x.items()}
 
