@@ -35,15 +35,17 @@ def table(head, rows):
     return '\n'.join(f'| {" | ".join(map(str, r))} |' for r in (head, ['---']*len(head), *rows))
 
 def results(name):
-    for file,where,key in ((RESULTS/'tiny_bundled.json', 'The test split of the bundled sounds', name), (RESULTS/f'tiny_outside_{name}.json', 'Sounds from outside the package', 'model')):
-        if not file.is_file(): continue
+    bundled,outside = ('The test split of the bundled sounds', name),('Sounds from outside the package', 'model')
+    for file,read,(where,key) in (('tiny_bundled_moments', 'mean and deviation of frames', bundled), ('tiny_bundled', 'mean of frames', bundled),
+                                  (f'tiny_outside_{name}_moments', 'mean and deviation of frames', outside), (f'tiny_outside_{name}', 'mean of frames', outside)):
+        if not (file := RESULTS/f'{file}.json').is_file(): continue
         r = json.loads(file.read_text())
         for p,o in r['probes'].items():
             rnd = 'random' if key=='model' else f'random {name}'
             if f'{key} - {rnd}' not in o['differences']: continue
             cell = lambda t,c: '{:.3f} ± {:.3f}'.format(*o['scores'][t][c])
             d = o['differences']
-            yield f'### {where}, {p} probe (look {r["look"]})\n\n'+table(['task', 'this encoder', 'random weights', 'log-mel statistics'], [[t, *(cell(t, c) for c in (key, rnd, 'log-mel'))] for t in o['scores']])
+            yield f'### {where}, {read}, {p} probe (look {r["look"]})\n\n'+table(['task', 'this encoder', 'random weights', 'log-mel statistics'], [[t, *(cell(t, c) for c in (key, rnd, 'log-mel'))] for t in o['scores']])
             for other,word in ((rnd, 'its twin with random weights'), ('log-mel', 'log-mel statistics')):
                 e = d[f'{key} - {other}']
                 yield f'Mean difference to {word}: {e["mean"][0]:+.3f} ± {e["mean"][1]:.3f}; better by more than two standard errors on {sum(m>2*s for m,s in e["tasks"].values())} of {len(e["tasks"])} tasks, worse on {sum(m<-2*s for m,s in e["tasks"].values())}.'
