@@ -21,7 +21,7 @@ from .cli import app, console
 from .cli_data import counting
 from .cli_judge import main
 
-# %% ../nbs/78_cli_events.ipynb #5bd96383
+# %% ../nbs/78_cli_events.ipynb #a6a5d7c2
 class _Once: # an exam that remembers what it found at one threshold, so that each class is read once for all kinds of F1
     def __init__(self, exam, threshold, threads):
         self.exam,C = exam,range(len(exam.classes))
@@ -31,7 +31,7 @@ class _Once: # an exam that remembers what it found at one threshold, so that ea
 
 def event_report(
     exam, # an `Exam`
-    threshold:float=.5, # of the F1s
+    threshold=.5, # of the F1s; or (C,), one for each class
     threads:int=1, # classes at a time
     show=lambda done, n: None # called after each class
 )->dict: # plain values: clips, hours, events, classes, never (classes without events), notes, metrics, per_class
@@ -47,17 +47,17 @@ def event_report(
     per_class = {c: dict(events=int(exam.n_ref[i]), psds1=plain(p['psds1'].per_class[i]), psds2=plain(p['psds2'].per_class[i]),
                          **{k: plain(v.per_class[i]) for k,v in f.items()}) for i,c in enumerate(exam.classes)}
     return dict(clips=len(exam.clips), empty_clips=len(exam.clips)-len(np.unique(exam.clip)), hours=exam.seconds/3600, events=len(exam.on), classes=len(exam.classes),
-                never=p['psds1'].empty, frame_s=exam.scores.frame_s, window=exam.scores.window.tolist(), threshold=threshold, notes=list(exam.notes), metrics=metrics, per_class=per_class)
+                never=p['psds1'].empty, frame_s=exam.scores.frame_s, window=exam.scores.window.tolist(), threshold=np.asarray(threshold, float).tolist(), notes=list(exam.notes), metrics=metrics, per_class=per_class)
 
-# %% ../nbs/78_cli_events.ipynb #8b389614
+# %% ../nbs/78_cli_events.ipynb #c6b7552f
 NAMES = dict(psds1='PSDS1, alpha_ST 1', psds2='PSDS2, alpha_ST 1', psds1_alpha_st0='PSDS1, alpha_ST 0', psds2_alpha_st0='PSDS2, alpha_ST 0',
              intersection_f1='F1, intersection (0.5, 0.5)', event_f1='F1, event (0.2 s, 20 %)', segment_f1='F1, segment (1 s)') # metric -> as it is called
 
 def _lines(report): # what the figures depend on
-    r = report; n,w = len(r['never']),sorted(set(r['window']))
+    r = report; n,w,t = len(r['never']),sorted(set(r['window'])),np.unique(r['threshold'])
     yield (f'{r["clips"]:,} clips ({r["empty_clips"]:,} without events), {r["hours"]:.3g} h, {r["events"]:,} events of {r["classes"]-n} classes; '
-           f'frames of {1000*r["frame_s"]:g} ms, median filter {", ".join(map(str, w))}, F1 at {r["threshold"]:g}')
-    yield f'PSDS: up to 100 false alarms an hour, that is {100*r["hours"]:.3g} of a class in this set'
+           f'frames of {1000*r["frame_s"]:g} ms, median filter {", ".join(map(str, w))}, F1 at {", ".join(f"{o:.3g}" for o in t)}')
+    yield f'PSDS: up to 100 false alarms an hour, that is {100*r["hours"]:.3g} of a class in this set'+('; less than ten minutes make a coarse figure' if r['hours']<1/6 else '')
     if n: yield f'left out of PSDS, because they never occur ({n} of {r["classes"]} classes): {", ".join(r["never"][:12])}{" ..."*(n>12)}'
     yield from r['notes'][:12]
 
@@ -73,41 +73,70 @@ def report_markdown(
     def table(head, rows): return '\n'.join('| '+' | '.join(str(o).replace('|', '\\|') for o in r)+' |' for r in [head, ['---']*len(head), *rows])
     heads = list(next(iter(report['per_class'].values())))
     half = [r for r in _rows(report) if r[0].startswith('PSDS')],[r for r in _rows(report) if not r[0].startswith('PSDS')]
-    return '\n\n'.join([f'# {title}', '\n'.join(f'- {l}' for l in _lines(report)), table(['metric','all thresholds','50 thresholds'], half[0]), table(['metric','macro','micro'], half[1]),
+    return '\n\n'.join([f'# {title}', '\n'.join(f'- {l}' for l in _lines(report)), table(['metric','all thresholds','50 thresholds'], half[0]), table(['metric','mean over classes','all events alike'], half[1]),
                         '## Classes', table(['class', *heads], [[c, *map(cell, v.values())] for c,v in report['per_class'].items()])])+'\n'
 
-# %% ../nbs/78_cli_events.ipynb #5b53f102
+# %% ../nbs/78_cli_events.ipynb #34f6ae0c
+def _length(path, names): # of the clips of these names, from a table, a sound file, or a folder of them
+    from audiossl.audio import audio_info
+    from audiossl.downstream.decoding import Table, _key, read_durations
+    names = set(map(_key, names))
+    if not path.exists(): raise FileNotFoundError(f'{path}: no such table of durations, recording or folder')
+    if not path.is_dir() and path.suffix.lower() not in ('.wav','.flac','.ogg','.mp3','.opus'): return read_durations(path)
+    return Table({k: o.frames/o.sr for k,p in _targets([path]).items() if not path.is_dir() or _key(k) in names for o in [audio_info(p)]}, path)
+
+def _true(path, scores): # from a table, or the label track of the only clip
+    from audiossl.detect import read_labels
+    from audiossl.downstream.decoding import Table, read_truth
+    if not path.is_file(): raise FileNotFoundError(f'{path}: no such table of events, or label track (.txt)')
+    if path.suffix.lower()!='.txt': return read_truth(path)
+    if len(scores)>1: raise ValueError(f'{path}: a label track is of one recording, but {scores.name} has {len(scores)}; a table with a column filename is needed')
+    return Table({scores.clips[0]: read_labels(path)}, path)
+
+def _decoding(model, classes): # windows and thresholds of a detector
+    from audiossl.models.detector import load_detector
+    d = load_detector(model)
+    if list(d.classes)!=classes: raise ValueError(f'--model {model}: its classes are {", ".join(d.classes[:8])}, those of the scores {", ".join(classes[:8])}; they must be the same')
+    return list(d.window), list(d.threshold)
+
+# %% ../nbs/78_cli_events.ipynb #05def0d5
 @app.command('evaluate-events')
 def _evaluate_events(
     scores:Annotated[Path, typer.Argument(help='.npz: scores of frames, as the package or numpy.savez writes them.')],
-    truth:Annotated[Path, typer.Argument(help='Table with tabs: filename, onset, offset (s), event_label; a clip without events is one row with empty fields.')],
-    durations:Annotated[Path, typer.Argument(help='Table with tabs: filename, duration (s).')],
-    window:Annotated[str, typer.Option(help='Frames of a median filter, odd; one number, or one for each class with commas between. 1: none.')]='1',
-    threshold:Annotated[float, typer.Option(help='Of the F1s.')]=.5,
+    truth:Annotated[Path, typer.Argument(help='Table with tabs: filename, onset, offset (s), event_label; a clip without events is one row with empty fields. Or .txt: the label track of the only recording, as Audacity exports it.')],
+    durations:Annotated[Path, typer.Argument(help='Table with tabs: filename, duration (s). Or the recording, or a folder of them.')],
+    model:Annotated[Optional[Path], typer.Option(help='Folder of the detector: its median filters and thresholds are used.', show_default=False)]=None,
+    window:Annotated[Optional[str], typer.Option(help='Frames of a median filter, odd; one number, or one for each class with commas between. 1: none. [default: of the model, else 1]', show_default=False)]=None,
+    threshold:Annotated[Optional[float], typer.Option(help='Of the F1s, 0 to 1. [default: of the model, else 0.5]', show_default=False)]=None,
     merge:Annotated[bool, typer.Option('--merge', help='Join true events of one class that touch or overlap.')]=False,
     tail:Annotated[Optional[str], typer.Option(help="Scores after a clip's end: drop, or count as detections. [default: drop, if not longer than the longest clip]", show_default=False)]=None,
     threads:Annotated[int, typer.Option(help='Classes at a time.')]=1,
     json_out:Annotated[Optional[Path], typer.Option('--json', help='File to write: everything, by class too.', show_default=False)]=None,
     markdown_out:Annotated[Optional[Path], typer.Option('--markdown', help='File to write: the tables.', show_default=False)]=None):
     "PSDS (exact, and with 50 thresholds) and F1 of detected sound events."
-    from audiossl.downstream.decoding import Exam, read_durations, read_scores, read_truth
+    from audiossl.downstream.decoding import Exam, read_scores
     from audiossl.downstream.report import write_json, write_whole
-    try: w = [int(o) for o in window.split(',')]
+    try: w = [int(o) for o in (window or '1').split(',')]
     except ValueError: raise ValueError(f'--window {window}: odd numbers, with commas between') from None
     if threads<1: raise ValueError(f'--threads {threads}: 1 or more is allowed')
+    if threshold is not None and not 0<=threshold<=1: raise ValueError(f'--threshold {threshold}: 0 to 1 is allowed')
     s = read_scores(scores)
+    w,t = (w, .5) if model is None else _decoding(model, s.classes) if window is None else (w, _decoding(model, s.classes)[1])
+    t = t if threshold is None else threshold
     if len(w) not in (1, len(s.classes)): raise ValueError(f'--window: {len(w)} numbers; 1, or {len(s.classes)} for the classes of {scores}, are allowed')
-    exam = Exam(s.filtered(w if len(w)>1 else w[0]), read_truth(truth), read_durations(durations), tail, merge)
-    with counting() as show: report = event_report(exam, threshold, threads, lambda done, n: show(dict(done=done, inputs=n, skipped=0, new=done)))
+    exam = Exam(s.filtered(w if len(w)>1 else w[0]), _true(truth, s), _length(durations, s.clips), tail, merge)
+    with counting() as show: report = event_report(exam, t, threads, lambda done, n: show(dict(done=done, inputs=n, skipped=0, new=done)))
     report = dict(scores=str(scores), truth=str(truth), durations=str(durations))|report
     for line in _lines(report): console.print(escape(line))
-    t = Table('metric', 'all thresholds / macro', '50 thresholds / micro', box=SIMPLE, padding=(0,1), header_style='none')
-    for row in _rows(report): t.add_row(*row)
-    console.print(t, soft_wrap=False)
+    for psds,heads in ((True, ('all thresholds','50 thresholds')), (False, ('mean over classes','all events alike'))):
+        rows = Table(f'{"PSDS" if psds else "F1":25}', *heads, box=SIMPLE, padding=(0,1), header_style='none')
+        for row in _rows(report):
+            if row[0].startswith('PSDS')==psds: rows.add_row(*row)
+        console.print(rows, soft_wrap=False)
     for path,write in ((json_out, lambda p: write_json(p, report)), (markdown_out, lambda p: write_whole(p, report_markdown(report, f'Sound events in {scores.name}')))):
         if path: write(path); console.print(f'written: {escape(str(path))}')
 
-# %% ../nbs/78_cli_events.ipynb #04dab33a
+# %% ../nbs/78_cli_events.ipynb #65e0d4d0
 def _targets(files): # name -> path; names as short as they can be
     from audiossl.audio import find_audio
     paths = list(dict.fromkeys(p for f in files for p in (sorted(find_audio(f)) if f.is_dir() else [f])))
@@ -115,16 +144,16 @@ def _targets(files): # name -> path; names as short as they can be
     return {p.name if len({o.name for o in paths})==len(paths) else str(p): p for p in paths}
 
 def _writable(path, ends):
-    if path and path.suffix not in ends: raise ValueError(f'{path}: its name must end in {" or ".join(ends)}')
+    if path and path.suffix not in ends: raise ValueError(f'{path}: its name must end in {", ".join(ends[:-1])}{" or "*(len(ends)>1)}{ends[-1]}')
     if path and not path.parent.is_dir(): raise FileNotFoundError(2, 'no such folder; make it first', str(path.parent))
 
 @app.command('detect')
 def _detect(
     files:Annotated[list[Path], typer.Argument(help='Sound files of any length, or folders of them.')],
-    model:Annotated[Path, typer.Option(help='Folder of a detector, as save_detector writes it.')],
-    out:Annotated[Optional[Path], typer.Option(help='.tsv (filename, onset, offset, event_label) or .json (with scores). [default: the terminal]', show_default=False)]=None,
+    model:Annotated[Path, typer.Option(help='Folder of a detector: what run_detection left in RUN/detector.')],
+    out:Annotated[Optional[Path], typer.Option(help='.tsv (filename, onset, offset, event_label), .json (with scores), or .txt (label track for Audacity, of one recording). [default: the terminal]', show_default=False)]=None,
     plot:Annotated[bool, typer.Option('--plot', help='A picture of each recording (.png), beside --out or here.')]=False,
-    scores:Annotated[Optional[Path], typer.Option(help='.npz to write too: scores of all frames, for evaluate-events.', show_default=False)]=None,
+    scores:Annotated[Optional[Path], typer.Option(help='.npz to write too: scores of all frames, for evaluate-events with the same --model.', show_default=False)]=None,
     threshold:Annotated[Optional[float], typer.Option(help='One for all classes, 0 to 1. [default: of the model]', show_default=False)]=None,
     batch_size:Annotated[int, typer.Option(help='Windows of 10 s computed at once.')]=16,
     workers:Annotated[int, typer.Option(help='Threads that read ahead.')]=0,
@@ -138,8 +167,10 @@ def _detect(
     from audiossl.models.detector import load_detector
     if on_bad not in ('stop','skip'): raise ValueError(f'--on-bad {on_bad}: stop or skip is allowed')
     if threshold is not None and not 0<=threshold<=1: raise ValueError(f'--threshold {threshold}: 0 to 1 is allowed')
-    _writable(out, ('.tsv','.json')); _writable(scores, ('.npz',))
-    paths,detector,rows = _targets(files),load_detector(model),{}
+    _writable(out, ('.tsv','.json','.txt')); _writable(scores, ('.npz',))
+    paths = _targets(files)
+    if out and out.suffix=='.txt' and len(paths)>1: raise ValueError(f'--out {out}: a label track is of one recording, here are {len(paths)}; .tsv and .json take several')
+    detector,rows = load_detector(model),{}
     _move(detector, device)
     def one(name, path, take=None):
         try: rows[name] = detect_recording(path, detector, threshold, take=take, batch_size=batch_size, workers=workers)

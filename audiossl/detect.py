@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['window_starts', 'join_windows', 'recording_scores', 'Found', 'EventStream', 'detect_recording', 'write_found',
-           'draw_found']
+           'read_labels', 'draw_found']
 
-# %% ../nbs/77_detect.ipynb #339354c0
+# %% ../nbs/77_detect.ipynb #d3511857
 import json, math, os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +17,7 @@ from .audio import SAMPLE_RATE, audio_info, load_audio
 from .datasets.events import write_events
 from .downstream.decoding import median_filter
 from .models.detector import Detector
+from .tables import open_table
 
 # %% ../nbs/77_detect.ipynb #53ab0cb2
 def window_starts(
@@ -147,20 +148,37 @@ def detect_recording(
     found += stream.push(np.zeros((0, len(detector.classes)), np.float32), last=True)
     return sorted(found, key=lambda e: (e.onset, e.offset, e.label)), seconds
 
-# %% ../nbs/77_detect.ipynb #0ff5dbf4
+# %% ../nbs/77_detect.ipynb #4c7b78d4
 def write_found(
-    path:str|Path, # .tsv or .json
+    path:str|Path, # .tsv, .json, or .txt: a label track, of one recording
     rows:dict # name of the recording -> (`Found`s, s)
 ):
     "Write what was found, whole or not at all."
     path = Path(path)
-    if path.suffix not in ('.tsv','.json'): raise ValueError(f'{path}: its name must end in .tsv or .json')
+    if path.suffix not in ('.tsv','.json','.txt'): raise ValueError(f'{path}: its name must end in .tsv, .json or .txt')
+    if path.suffix=='.txt' and len(rows)!=1: raise ValueError(f'{path}: a label track is of one recording, here are {len(rows)}; .tsv and .json take several')
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         if path.suffix=='.tsv': write_events(part, {k: [e[:3] for e in es] for k,(es,_) in rows.items()})
+        elif path.suffix=='.txt': part.write_text(''.join(f'{e.onset:.6f}\t{e.offset:.6f}\t{e.label}\n' for es,_ in rows.values() for e in es), encoding='utf-8')
         else: part.write_text(json.dumps([dict(file=k, seconds=round(s, 6), events=[e._asdict() for e in es]) for k,(es,s) in rows.items()], indent=1)+'\n', encoding='utf-8')
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
+
+def read_labels(
+    path:str|Path # a label track: begin, end (s) and name of an event in each line, with tabs between
+)->list: # (label, onset, offset) in s, by onset
+    "The events of one recording, as Audacity exports them."
+    out = []
+    with open_table(path) as f:
+        for n,line in enumerate(f, 1):
+            if not line.strip() or line.startswith('\\'): continue
+            a,b,label = (line.rstrip('\r\n').split('\t')+['',''])[:3]
+            try: ok = 0<=float(a)<float(b)<math.inf and label.strip()
+            except ValueError: ok = False
+            if not ok: raise ValueError(f'{path}: line {n}, {line.strip()!r}: begin, end after it (s, such as 1.5) and a name are needed, with tabs between')
+            out.append((label.strip(), float(a), float(b)))
+    return sorted(out, key=lambda e: e[1:])
 
 def draw_found(
     path:str|Path, # the recording
@@ -176,6 +194,7 @@ def draw_found(
     fig = Figure(figsize=(6 if short else 10, 1.7*short+.8+.25*max(1, n)), layout='constrained')
     ax = fig.subplots(1+short, 1, sharex=True, squeeze=False, height_ratios=[1.7]*short+[.6+.25*max(1, n)])[:,0]
     if short: plot_logmel(LogMel()(load_audio(path)), ax=ax[0], colorbar=False).set(xlabel='')
-    plot_events([(e.onset, e.offset, e.label) for e in found], ax=ax[-1], seconds=seconds)
+    if found: plot_events([(e.onset, e.offset, e.label) for e in found], ax=ax[-1], seconds=seconds)
+    else: ax[-1].set(xlabel='time (s)', xlim=(0, seconds), yticks=[]); ax[-1].text(.5, .5, 'nothing was found', ha='center', va='center', transform=ax[-1].transAxes)
     ax[0].set_title(Path(path).name)
     return fig

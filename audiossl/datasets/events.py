@@ -20,12 +20,12 @@ from .tags import find_segments, held_out, list_sounds
 from ..tables import open_table, read_lines
 from ..transforms.frame_labels import ManyHot, crop_events, merge_events
 
-# %% ../../nbs/25_events.ipynb #d24a085a
+# %% ../../nbs/25_events.ipynb #fb294320
 def _table(path, columns): # the rows of a table with tabs
     with open_table(path) as f:
         rows = csv.DictReader(f, delimiter='\t')
         if missing := [c for c in columns if c not in (rows.fieldnames or ())]:
-            raise ValueError(f'{path}: column {missing[0]!r} is missing; there are {", ".join(rows.fieldnames or ["none"])}')
+            raise ValueError(f'{path}: column {missing[0]!r} is missing; there are {", ".join(rows.fieldnames or ["none"])}. The first line must name {", ".join(columns)}, with tabs between')
         for n,r in enumerate(rows, 1): yield n, [r[c] or '' for c in columns]
 
 def read_events(
@@ -38,8 +38,8 @@ def read_events(
         rows = out.setdefault(clip, [])
         if not (a or b or label): continue
         try: a,b = float(a),float(b)
-        except ValueError: raise ValueError(f'{path}: row {n}, {clip}: onset {a!r} and offset {b!r} must be numbers') from None
-        if not (label and b>a>=0): raise ValueError(f'{path}: row {n}, {clip}: {label!r} from {a} to {b} s is no event')
+        except ValueError: raise ValueError(f'{path}: row {n}, {clip}: onset {a!r} and offset {b!r} must be numbers such as 1.5') from None
+        if not (label and b>a>=0): raise ValueError(f'{path}: row {n}, {clip}: {label!r} from {a} to {b} s is no event; it needs a label, an onset from 0, and an offset after it')
         rows.append((label, a, b))
     return out
 

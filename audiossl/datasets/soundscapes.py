@@ -60,7 +60,7 @@ def synth_bank(
             rows.append((side[i], f, f'{f} {i}', w))
     return make_bank('synth', rows, _noise(seed), list(_made))
 
-# %% ../../nbs/27_soundscapes.ipynb #58277b05
+# %% ../../nbs/27_soundscapes.ipynb #2320d307
 def folder_bank(
     folder:str|Path, # as `list_audiofolder` reads it
     most:int=200, # sounds of a class in a split, all of which are held in memory; evenly picked from more
@@ -69,6 +69,7 @@ def folder_bank(
     "Sounds of a folder of your own."
     entries,classes,folds,several = list_audiofolder(folder, **options)
     if several: raise ValueError(f'{folder}: its sounds have several labels; one each is needed')
+    if loose := [e.key for e in entries if not e.labels]: raise ValueError(f'{folder}: {loose[0]} lies in no folder of a class; a folder for each class is needed, with its sounds inside')
     names,rows,behind = [c for c in classes if c not in BACKGROUNDS], [], {s:[] for s in SIDES}
     if bad := [c for c in names if not c.strip() or set(c)&set(',\t\n')]: raise ValueError(f'{folder}: a class is named {bad[0]!r}; a name without commas and tabs is needed')
     for s in SIDES:
@@ -81,26 +82,33 @@ def folder_bank(
     if any(behind.values()) and not all(behind.values()): raise ValueError(f'{folder}: no background in the part for {next(s for s in SIDES if not behind[s])}; give more, or none')
     return make_bank(Path(folder).name, rows, behind if any(behind.values()) else _noise(0), names)
 
-# %% ../../nbs/27_soundscapes.ipynb #45f9fc79
+# %% ../../nbs/27_soundscapes.ipynb #e23ad434
 def sound_bank(source:str|Path, # 'minisounds', 'synth', or a folder
     seed:int=0 # of made-up sounds
 )->SoundBank:
     "The bank of a name."
-    return bundled_bank() if str(source)=='minisounds' else synth_bank(seed) if str(source)=='synth' else folder_bank(source)
+    if str(source) in ('minisounds','synth'): return bundled_bank() if str(source)=='minisounds' else synth_bank(seed)
+    if not Path(source).is_dir(): raise FileNotFoundError(f'{source}: no such folder; minisounds (the bundled sounds), synth (made-up ones), or a folder of your own is allowed')
+    return folder_bank(source)
 
-# %% ../../nbs/27_soundscapes.ipynb #9ca51673
+# %% ../../nbs/27_soundscapes.ipynb #65c268dc
 _s,_v = 'train/synthetic21_train/soundscapes', 'validation/synthetic21_validation/soundscapes'
 _parts = dict( # what is asked for -> split of the bank, folder below audio/, table below metadata/, table of durations
     strong=('train', f'{_s}_16k', f'{_s}.tsv', None), weak=('train', 'train/weak_16k', 'train/weak.tsv', None), unlabelled=('train', 'train/unlabel_in_domain_16k', None, None),
     valid=('valid', f'{_v}_16k', f'{_v}.tsv', 'validation/synthetic21_validation/durations.tsv'),
     test=('test', 'validation/validation_16k', 'validation/validation.tsv', 'validation/validation_durations.tsv'))
 
+def _numbers(text): # '6,30' -> [6, 30]
+    try: return json.loads(f'[{text.strip("[]() ")}]')
+    except ValueError: return []
+
 def _rules(asked): # `Rules`, from what somebody typed
-    usual,pair = asdict(Rules()), lambda k: isinstance(usual[k], tuple)
+    usual,asked,pair = asdict(Rules()), dict(asked), lambda k: isinstance(usual[k], tuple)
     for k,v in asked.items():
         if k not in usual: raise ValueError(f'{k}={v!r}: no such setting of soundscapes; there are strong, weak, valid, test, unlabelled, seed, {", ".join(usual)}')
-        some = v if pair(k) and isinstance(v, (list,tuple)) else [v]
-        if len(some)!=1+pair(k) or not all(type(o) in (int,float) for o in some): raise ValueError(f'{k}={v!r}: {"two numbers are" if pair(k) else "a number is"} needed')
+        some = v if pair(k) and isinstance(v, (list,tuple)) else _numbers(v) if pair(k) and isinstance(v, str) else [v]
+        if len(some)!=1+pair(k) or not all(type(o) in (int,float) for o in some): raise ValueError(f'{k}={v!r}: {"two numbers are needed, such as 6,30" if pair(k) else "a number is needed"}')
+        asked[k] = some if pair(k) else v
     return Rules(**{k: tuple(v) if pair(k) else v for k,v in asked.items()})
 
 def _config(): # the keys of section `data` that trainers of this field read
@@ -162,10 +170,10 @@ def _write_tables(root, bank, scenes): # scenes: part -> name of the file -> sce
     sealed('classes.txt', bank.classes)
     write_sealed(root/'frame_40.yaml', _config().encode())
 
-# %% ../../nbs/27_soundscapes.ipynb #e629d753
+# %% ../../nbs/27_soundscapes.ipynb #579f3063
 @register_dataset('soundscapes', multi_label=True, num_labels=0, kind='events', description='scenes mixed on your machine, from when to when', licence='that of the sounds',
     size='as many as asked for; by default 550 scenes, 1.5 hours, 175 MB', steps='''audiossl prepare soundscapes minisounds FOLDER (from the bundled sounds; there is also synth, or a folder of your own with a folder for each class)
-Sizes and rules: --option strong=320 --option weak=80 --option seed=0 --option snr_db=[6,30]''')
+Sizes and rules: --option strong=320 --option weak=80 --option seed=0 --option snr_db=6,30''')
 def read_soundscapes(
     data_path, # folder that `write_soundscapes` made, or a store of it
     split:str='train', # 'train', 'valid' or 'test'

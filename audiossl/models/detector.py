@@ -171,7 +171,7 @@ class Detector(nn.Module):
     )->tuple: # logits (B, C, T), probabilities (B, C) of the clip
         return self.head(self.frames(x))
 
-# %% ../../nbs/36_detector.ipynb #7b5cb649
+# %% ../../nbs/36_detector.ipynb #209b8ee5
 _kinds = {c.__name__: c for c in (FrameEncoder, ClipEncoder, SmallCRNN)}
 def _whole(path, save): # whole or not at all
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
@@ -201,7 +201,9 @@ def load_detector(folder:str|Path # written by `save_detector`
     "The detector in a folder."
     folder = Path(folder)
     for n in ('detector.json','detector.safetensors'):
-        if not (folder/n).is_file(): raise CheckpointError(f'{folder}: no detector, there is no {n} in it' + ('; an encoder needs a head that was trained, see save_detector' if (folder/'config.json').is_file() else ''))
+        if not (folder/n).is_file(): raise CheckpointError(f'{folder}: no detector, there is no {n} in it; '+(
+            f'there is one in {folder/"detector"}' if (folder/'detector'/n).is_file() else 'an encoder needs a head that was trained, see run_detection' if (folder/'config.json').is_file()
+            else 'run_detection trains a detector and leaves it in the folder detector of its run'))
     try: info = json.loads((folder/'detector.json').read_text(encoding='utf-8')); fits = info['format']=='audiossl-detector' and info['network'] in _kinds
     except (ValueError, KeyError, TypeError): fits = False
     if not fits: raise CheckpointError(f'{folder/"detector.json"}: not written by save_detector')
