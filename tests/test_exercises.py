@@ -4,7 +4,7 @@ from collections import Counter, deque
 from pathlib import Path
 import numpy as np, pytest, torch
 import torch.nn.functional as F
-from audiossl.exercises import WrongAnswer, check, list_exercises, solution
+from audiossl.exercises import WrongAnswer, check, get_exercise, list_exercises, solution
 from scipy import ndimage, optimize
 from sklearn.metrics import average_precision_score
 import audiossl.practice
@@ -132,6 +132,13 @@ def test_right_in_another_form(name):
     for f in FORMS[name]: assert check(name, f), check(name, f)
 
 def test_every_question_was_tried_in_another_form(): assert {o.name for o in ALL}==FORMS.keys()
+
+def test_rounding_decides_no_answer():
+    "`hits`: both ends at most 0.2 s apart is the same question with <, with <=, and with a little slack"
+    ex = get_exercise('hits')
+    for seed in range(200):
+        true,found = ex.draw(np.random.default_rng(seed))
+        assert all(abs(abs(t[k]-f[k])-.2)>1e-3 for t in true for f in found for k in (0,1))
 
 def cells(nb): return json.loads((ROOT/f'nbs/{nb}.ipynb').read_text(encoding='utf-8'))['cells']
 def place(name):

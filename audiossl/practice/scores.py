@@ -66,7 +66,7 @@ _distilled.slip('Only what the teacher finds likeliest is kept; "or perhaps a to
 _distilled.slip('Cross-entropy wants probabilities of the teacher, not logits.', lambda s, t, y, lam: lam*_ce(s, t)+(1-lam)*_ce(s, y))
 _distilled.slip('Student and teacher are exchanged: who learns, gives the logits.', lambda s, t, y, lam: lam*_ce(t, s.softmax(1))+(1-lam)*_ce(s, y))
 
-# %% ../../nbs/88_practice_scores.ipynb #cf0bc040
+# %% ../../nbs/88_practice_scores.ipynb #8d203ddb
 @exercise('smoothed', '54_decoding', 'A median filter, mirrored at the ends', tol=1e-6, draw=lambda rng: [rng.uniform(.1, 1, int(rng.integers(12, 30))), int(rng.choice([3, 5, 7]))])
 def _smoothed(scores, window):
     half = window//2
@@ -78,6 +78,8 @@ _smoothed.slip("The last value counts twice: numpy calls that 'symmetric', and i
 _smoothed.slip('At the ends the row is mirrored, not its last value repeated.', lambda x, w: ndimage.median_filter(x, w, mode='nearest'))
 _smoothed.slip('`window` is the whole width, not what lies on each side.', lambda x, w: ndimage.median_filter(x, 2*w+1))
 _smoothed.slip('The ends are missing.', lambda x, w: ndimage.median_filter(x, w)[w//2:len(x)-w//2])
+_smoothed.slip('At the ends the window is as wide as elsewhere: the row goes on, mirrored.', lambda x, w: np.array([np.median(x[max(0, i-w//2):i+w//2+1]) for i in range(len(x))]))
+_smoothed.slip('The frame is the middle of its window, not the last in it.', lambda x, w: np.array([np.median(np.r_[np.full(w, x[0]), x][i+1:i+w+1]) for i in range(len(x))]))
 
 def _runs(on): d = np.diff(np.r_[0, np.asarray(on, int), 0]); return np.stack([np.flatnonzero(d==1), np.flatnonzero(d==-1)], 1)
 @exercise('events', '54_decoding', 'Frames above a threshold become events', draw=lambda rng: [np.r_[.9, .5, np.repeat(rng.integers(0, 5, 12)/4, 2), .9, .9], .5])
@@ -88,13 +90,17 @@ _events.slip('The last frame lasts, too: an event ends where it ends.', lambda x
 _events.slip('*Above* the threshold: a frame that just meets it is not.', lambda x, th: _runs(x>=th)*.04)
 _events.slip('In seconds: 0.04 of them a frame.', lambda x, th: _runs(x>th))
 _events.slip('An event that lasts until the end, or is there from the start, is one, too.', lambda x, th: (_runs(x>th)*.04)[1:-1])
+_events.slip('An event that lasts until the end has no quiet frame behind it, and is one, too.', lambda x, th: (_runs(x>th)*.04)[:-1])
+_events.slip('An event that is there from the start has no quiet frame before it, and is one, too.', lambda x, th: (_runs(x>th)*.04)[1:])
+_events.slip('Onset and offset, not onset and length.', lambda x, th: np.stack([(r := _runs(x>th)*.04)[:,0], r[:,1]-r[:,0]], 1))
 _events.slip('Neighbouring frames are one event.', lambda x, th: [(.04*k, .04*(k+1)) for k in np.flatnonzero(x>th)])
 
-# %% ../../nbs/88_practice_scores.ipynb #280cd0da
+# %% ../../nbs/88_practice_scores.ipynb #27caece4
 def _fits(a, b, ends=(0,1)): return all(abs(a[i]-b[i])<=.2+1e-9 for i in ends)
 def _draw_events(rng):
     true = [(a, a+1) for a in np.round(rng.uniform(0, 2.5, 6), 2).tolist()]
-    return [true, [(round(a+float(rng.uniform(-.3, .3)), 2), round(b+float(rng.uniform(-.3, .3)), 2)) for a,b in (true[i] for i in rng.permutation(6))]]
+    near = lambda t: round(round(t+float(rng.uniform(-.3, .3)), 2)+.005, 3)          # no two ends are exactly 0.2 s apart, where rounding would decide
+    return [true, [(near(a), near(b)) for a,b in (true[i] for i in rng.permutation(6))]]
 @exercise('hits', '55_psds', 'Events found, each counted once', draw=_draw_events, rounds=60)
 def _hits(true, found):
     fits = lambda a, b: abs(a[0]-b[0])<=.2 and abs(a[1]-b[1])<=.2
@@ -114,6 +120,9 @@ def _greedy(true, found):
 _hits.slip('A true event that two found ones fit is counted twice.', lambda true, found: sum(any(_fits(t, f) for t in true) for f in found))
 _hits.slip('A found event that fits two true ones is counted twice.', lambda true, found: sum(any(_fits(t, f) for f in found) for t in true))
 _hits.slip('First come, first served: one takes what another one needs. Pairs are made as well as can be.', _greedy)
+_hits.slip('That counts all pairs that fit; each event, true or found, may be in one of them only.', lambda true, found: sum(_fits(t, f) for t in true for f in found))
+_hits.slip('The first true event need not belong to the first found one: any two may be a pair.', lambda true, found: sum(map(_fits, sorted(true), sorted(found))))
+_hits.slip('How many pairs, not which share of the events.', lambda true, found: _hits.solution(true, found)/len(true))
 _hits.slip('Both ends must fit, not only the onset.', lambda true, found: sum(any(_fits(t, f, (0,)) for t in true) for f in found))
 
 _KINDS = ['strong','strong','weak','weak','weak','unlabelled']
@@ -125,4 +134,8 @@ def _of(x, kinds, *which): return np.mean([v for v,k in zip(x, kinds) if k in wh
 _batch_loss.slip('Weak clips have an empty matrix: this teaches that nothing sounds in them.', lambda f, c, k, w: np.mean(f)+w*_of(c, k, 'weak'))
 _batch_loss.slip('A mean over the clips that it is about, not over the batch.', lambda f, c, k, w: (2*_of(f, k, 'strong')+w*3*_of(c, k, 'weak'))/6)
 _batch_loss.slip('Of an unlabelled clip nothing is known: it has no part in the loss.', lambda f, c, k, w: _of(f, k, 'strong')+w*_of(c, k, 'weak', 'unlabelled'))
+_batch_loss.slip('Means, not sums: a batch with more weak clips would weigh more.', lambda f, c, k, w: 2*_of(f, k, 'strong')+w*3*_of(c, k, 'weak'))
+_batch_loss.slip('Not every clip has a say in both: which losses mean something, kind by kind?', lambda f, c, k, w: np.mean(f)+w*np.mean(c))
+_batch_loss.slip('The mean clip loss counts `weight` times.', lambda f, c, k, w: _of(f, k, 'strong')+_of(c, k, 'weak'))
+_batch_loss.slip('`weight` belongs to the losses of clips.', lambda f, c, k, w: w*_of(f, k, 'strong')+_of(c, k, 'weak'))
 _batch_loss.slip('Strong clips are asked for their frames; here the clip loss is that of the weak ones.', lambda f, c, k, w: _of(f, k, 'strong')+w*_of(c, k, 'weak', 'strong'))
