@@ -1,9 +1,10 @@
 """PSDS and F1 against the golden figures of the field's packages, against a count of every threshold in fractions, and, where it is installed,
 against sed_scores_eval itself."""
-import json, os
+import json, os, subprocess, sys
 from fractions import Fraction as F
 from pathlib import Path
 import numpy as np, pytest
+from support import ROOT
 from audiossl.downstream.decoding import Exam, Scores, THRESHOLDS, read_durations, read_scores, read_truth
 from audiossl.downstream.psds import (PSDS1, PSDS2, SCENARIOS, F1, Scenario, all_runs, event_f1, intersection_counts, intersection_f1, psd_roc, psds_score,
                                       psds_scores, run_f1, segment_f1)
@@ -278,3 +279,13 @@ def test_against_sed_scores_eval(exams):
                     (event_f1(e, t), sse.collar_based.fscore(theirs, truth, threshold=t, onset_collar=.2, offset_collar=.2, offset_collar_rate=.2)),
                     (segment_f1(e, t), sse.segment_based.fscore(theirs, truth, long, threshold=t, segment_length=1.))):
             assert float(f)==near(g[0]['macro_average']) and f.micro==near(g[0]['micro_average'])
+
+def test_the_whole_set_in_small(tmp_path):
+    "`tools/psds_whole.py`, which measures 16,000 clips and 407 classes, on a few: files as `evaluate-events` reads them, figures that do not hang on threads"
+    def run(*more):
+        subprocess.run([sys.executable, ROOT/'tools/psds_whole.py', '--clips', '70', '--classes', '9', '--folder', tmp_path, '--out', tmp_path/'w.json', *more], check=True, capture_output=True)
+        return json.loads((tmp_path/'w.json').read_text())
+    a,b = run(),run('--threads', '2')
+    assert (a['clips'], a['classes'], a['frames'], a['whole'])==(70, 9, 70*250, False) and a['hours']==pytest.approx(700/3600) and a['events']>300
+    assert a['scores']==b['scores'] and 0<a['scores']['psds1_alpha_st0']<a['scores']['psds2_alpha_st0']<1
+    assert a['psds_seconds']>0 and a['peak_gb']>=a['peak_gb_before']>0 and [p.name for p in tmp_path.iterdir()]==['w.json']
