@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SCHEMA', 'ENCODINGS', 'StoreError', 'disk_faults', 'write_sealed', 'Shard', 'ShardWriter']
 
-# %% ../nbs/04_shards.ipynb #e6b4f670
-import errno, os, re, shutil
+# %% ../nbs/04_shards.ipynb #e8e9a5ff
+import errno, mmap, os, re, shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 import numpy as np, pyarrow as pa
@@ -167,16 +167,40 @@ class ShardWriter:
         "Note an input that is left out."
         self.skips.append(dict(source=source, reason=reason, message=message, bytes=source_bytes))
 
-# %% ../nbs/04_shards.ipynb #35abfba4
-class _Hashed: # a file, and the hash of what it was given
-    def __init__(self, f): self.f,self.hash = f,xxh3_128()
-    def write(self, data): self.hash.update(data); return self.f.write(data)
+# %% ../nbs/04_shards.ipynb #aced6631
+_block = 2**22 # bytes written at once
+class _Blocks: # a file that is written in whole blocks past the system's cache, where the disk can do so, and the hash of what it was given
+    def __init__(self, path):
+        self.f,self.room,self.at,self.past,self.hash = open(path, 'wb', buffering=0),mmap.mmap(-1, _block),0,False,xxh3_128()
+        self._past(True)
+    def _past(self, on):
+        if not (flag := getattr(os, 'O_DIRECT', 0)): return
+        from fcntl import F_GETFL, F_SETFL, fcntl
+        with suppress(OSError): fcntl(self.f, F_SETFL, fcntl(self.f, F_GETFL)&~flag | flag*on)
+        self.past = on
+    def write(self, data):
+        data,n = memoryview(data).cast('B'),0
+        self.hash.update(data)
+        while n<len(data):
+            k = min(len(data)-n, _block-self.at)
+            self.room[self.at:self.at+k] = data[n:n+k]; self.at += k; n += k
+            if self.at==_block: self.flush()
+        return n
+    def flush(self):
+        rest = memoryview(self.room)[:self.at]
+        if self.at<_block: self._past(False)
+        while rest:
+            try: rest = rest[self.f.write(rest):]
+            except OSError as e:
+                if e.errno!=errno.EINVAL or not self.past: raise         # a disk that wants other blocks
+            if rest: self._past(False)
+        self.at = 0
     def __getattr__(self, k): return getattr(self.f, k)
 
 def _flush(self):
     with disk_faults(self.path):
         if not self.file:
-            self.file = _Hashed(open(_part(self.path), 'wb'))
+            self.file = _Blocks(_part(self.path))
             self.out = pa.ipc.new_file(self.file, SCHEMA)
         sounds = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.rows), [None, *map(pa.py_buffer, (np.array(self.ends, '<i8'), self.sound[:self.ends[-1]]))])
         rest = pa.RecordBatch.from_pylist(self.rows, pa.schema([f for f in SCHEMA if f.name!='audio']))

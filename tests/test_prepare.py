@@ -329,7 +329,7 @@ def test_a_disk_that_is_too_small_is_seen_beforehand(source, tmp_path, monkeypat
 # --- T5 and T6: killed, and out of room
 
 WORKER = '''
-import errno, json, os, resource, signal, sys, time
+import errno, fcntl, json, os, resource, signal, sys, time
 sys.path.insert(0, sys.argv[1])
 import test_prepare
 from audiossl import shards
@@ -346,12 +346,12 @@ def hook(at, k, act):
         setattr(os, name, g)
     for n in ('fsync','replace','unlink','rmdir','mkdir'): wrap(n)
     class File:
-        def __init__(self, path, mode): self.f = open(path, mode, buffering=0)
+        def __init__(self, path, mode, buffering=-1): self.f = open(path, mode, buffering=0)
         def write(self, data):
             data = memoryview(data).cast('B')
             tick('write')
             ops['torn'] += 1
-            if (at, k)==('torn', ops['torn']): self.f.write(data[:len(data)//2]); act()
+            if (at, k)==('torn', ops['torn']): fcntl.fcntl(self.f, fcntl.F_SETFL, 0); self.f.write(data[:len(data)//2]); act()
             n = 0
             while n<len(data): n += self.f.write(data[n:])
             return n
@@ -359,6 +359,7 @@ def hook(at, k, act):
         def __enter__(self): return self
         def __exit__(self, *_): self.f.close()
     shards.open = File
+    shards._block = 4096            # more writes, and so more places for a kill
 
 def full(): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 acts = dict(kill=lambda: os.kill(os.getpid(), signal.SIGKILL), full=full, none=lambda: None)
@@ -407,7 +408,9 @@ OPS = ('write','torn','fsync','replace','unlink','rmdir','mkdir')
 @pytest.fixture(scope='module')
 def counts(worker, tmp_path_factory):
     "How often an undisturbed run does each"
-    return worker(tmp_path_factory.mktemp('counted')/'store', at='write', k=0, act='none')['ops']
+    done = worker(tmp_path_factory.mktemp('counted')/'store', at='write', k=0, act='none')
+    assert 'error' not in done, done
+    return done['ops']
 
 @pytest.mark.parametrize('op', OPS)
 def test_killed_at_each_step(worker, counts, clean, tmp_path, op):

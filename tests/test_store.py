@@ -407,12 +407,12 @@ def test_a_disk_that_is_really_full(tmp_path):
     finally: subprocess.run(['umount', tmp_path/'small'], check=True)
 
 KILLS = """
-import builtins, io, os, sys; import test_store as t; from pathlib import Path
+import builtins, fcntl, io, os, sys; import test_store as t; from pathlib import Path
 folder, how, k, count = Path(sys.argv[1]), sys.argv[2], 0, 0
 def tick(f=None, data=None):
     global count; count += 1
     if count==k:
-        if data is not None: io.FileIO.write(f, bytes(data)[:len(data)//2])
+        if data is not None: fcntl.fcntl(f, fcntl.F_SETFL, 0); io.FileIO.write(f, bytes(data)[:len(data)//2])        # torn, which O_DIRECT would refuse
         if how=='kill': os._exit(9)
         raise OSError(28, 'No space left on device')
 class File(io.FileIO):
@@ -421,7 +421,7 @@ real = builtins.open
 def patched(name, mode='r', *a, **kw): return File(name, 'w') if mode=='wb' else real(name, mode, *a, **kw)
 fsync,replace,unlink = os.fsync,os.replace,Path.unlink
 import audiossl.shards, audiossl.manifest
-audiossl.shards.open = patched
+audiossl.shards.open = patched; audiossl.shards._block = 1024                   # many writes: many places to die at
 os.fsync = lambda fd: (tick(), fsync(fd))[1]
 os.replace = lambda a,b: (tick(), replace(a, b))[1]
 while True:                                     # die at the first, the second, ... of all calls that change the disk
