@@ -43,7 +43,7 @@ def to_mono(
     if wave.ndim not in (1,2): raise ValueError(f'wave must be (N,) or (C, N), got {tuple(wave.shape)}')
     return wave if wave.ndim==1 else wave.mean(0) if len(wave)!=1 else wave[0]
 
-# %% ../nbs/00_audio.ipynb #fad45acc
+# %% ../nbs/00_audio.ipynb #83827572
 class AudioError(ValueError):
     "A sound that cannot be used: one line with the file, the fault and the remedy."
     def __init__(self,
@@ -67,6 +67,7 @@ def resample(
     "`wave` at another rate; as it is when both rates are the same."
     a,b = _ratio(sr_from, sr_to)
     if a==b: return wave
+    if not isinstance(wave, Tensor): raise TypeError(f'wave: a tensor is needed, not {type(wave).__name__} (torch.as_tensor)')
     from torchaudio import functional
     return functional.resample(wave, a, b)
 
@@ -208,7 +209,7 @@ def load_audio(
     if not wave.sum().isfinite() and (bad := ~wave.isfinite()).any(): raise _bad(path, 'nan', f'{bad.sum():,} of {len(wave):,} samples are NaN or infinite')
     return resample(wave, info.sr, sr)[first-block*b:last-block*b]
 
-# %% ../nbs/00_audio.ipynb #eee307b5
+# %% ../nbs/00_audio.ipynb #cfd23f39
 def to_int16(wave:Tensor # float, -1 to 1; what is above is cut off
 )->Tensor: # of the same shape, int16
     "Samples of 16 bits, rounded."
@@ -221,8 +222,7 @@ def save_audio(
     subtype:str|None=None # coding; None: 16 bits for WAV and FLAC, the usual one for the others; 'FLOAT' keeps a WAV as it is
 ):
     "Write a wave to a file, whole or not at all."
-    path,x = Path(path),torch.as_tensor(wave).detach().cpu().float()
-    kind = path.suffix[1:].upper()
+    path,x = Path(path),torch.as_tensor(wave).detach().cpu().float(); kind = path.suffix[1:].upper()
     if path.suffix.lower() not in EXTENSIONS: raise _bad(path, 'codec', f'{path.suffix!r} cannot be written', 'Allowed: '+' '.join(EXTENSIONS))
     if not path.parent.is_dir(): raise _bad(path, 'missing', 'its folder does not exist', 'Make it first')
     if x.ndim not in (1,2) or x.numel()==0: raise ValueError(f'wave must be (N,) or (C, N) and not empty, got {tuple(x.shape)}')

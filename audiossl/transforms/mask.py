@@ -17,10 +17,11 @@ def run_lengths(mask:Tensor # (P,) bool, True is hidden
     edges = torch.as_tensor(mask).to(torch.int8).diff(prepend=edge, append=edge)
     return (edges==-1).nonzero()[:,0] - (edges==1).nonzero()[:,0]
 
-# %% ../../nbs/13_mask.ipynb #1b282891
+# %% ../../nbs/13_mask.ipynb #024ccef9
 def _check(n_tokens, ratio, rng):
     if n_tokens < 1: raise ValueError(f'n_tokens={n_tokens}: at least 1')
     if not 0 <= ratio <= 1: raise ValueError(f'ratio={ratio}: a share of 0 to 1')
+    if rng is not None and not hasattr(rng, 'random'): raise TypeError(f'rng={rng!r}: a generator is needed, such as np.random.default_rng(0)')
     return np.random.default_rng() if rng is None else rng
 
 def random_mask(
