@@ -10,7 +10,7 @@ import math
 import numpy as np, torch, torch.nn.functional as F
 from ..exercises import exercise
 
-# %% ../../nbs/87_practice_models.ipynb #b8649ab2
+# %% ../../nbs/87_practice_models.ipynb #675f8540
 def _tensor(rng, *shape): return torch.from_numpy(rng.standard_normal(shape)).float()
 
 @exercise('hidden_share', '13_mask', 'How much do overlapping spans hide?', tol=1e-4, draw=lambda rng: [int(rng.integers(10, 60)), int(rng.integers(150, 300)), int(rng.integers(2, 9))])
@@ -18,6 +18,8 @@ def _hidden_share(n, places, span):
     return 1 - math.comb(places-span, n)/math.comb(places, n)      # visible only if none of its `span` places is a start
 _hidden_share.slip('That counts overlaps twice: spans lie on top of each other.', lambda n, places, span: n*span/(places+span-1))
 _hidden_share.slip('That counts overlaps twice: spans lie on top of each other, and so it may pass 1.', lambda n, places, span: n*span/places)
+_hidden_share.slip('A cap at 1 hides it, but that counts overlaps twice: spans lie on top of each other.', lambda n, places, span: min(1., n*span/places))
+_hidden_share.slip('Close: so it would be if spans fell anywhere, without knowing of each other.', lambda n, places, span: 1-math.exp(-n*span/places))
 _hidden_share.slip('Close: but starts are different places. After one place is taken, fewer are left for the next.', lambda n, places, span: 1-(1-n/places)**span)
 _hidden_share.slip('Close: so it would be if two spans could start at the same place.', lambda n, places, span: 1-(1-span/places)**n)
 _hidden_share.slip('That is the share that stays visible.', lambda n, places, span: math.comb(places-span, n)/math.comb(places, n))
@@ -42,7 +44,7 @@ _cut_tokens.slip('Memory runs along time first: this reshape cuts the picture al
 _cut_tokens.slip('Tokens are right, but inside them the frame is the slow index; it should be the mel bin.', lambda x, w: x[:,:x.shape[1]//w*w].T.reshape(x.shape[1]//w, -1))
 _cut_tokens.slip('What does not fill a token is dropped at the end, not at the start.', lambda x, w: x[:,x.shape[1]%w:].reshape(len(x), -1, w).transpose(0, 1).reshape(-1, len(x)*w))
 
-# %% ../../nbs/87_practice_models.ipynb #db5a345f
+# %% ../../nbs/87_practice_models.ipynb #471f6e1f
 def _draw_rows(rng): return [_tensor(rng, 3, 7, 2)+2, torch.from_numpy(rng.integers(1, 7, 3))]
 def _holds(x, length): return torch.arange(x.shape[1])[None] < length[:,None]
 @exercise('mean_tokens', '31_clip_encoder 35_chunks', 'A mean that padding does not change', draw=_draw_rows)
@@ -58,6 +60,7 @@ _mean_tokens.slip('Cut to the shortest, long clips lose sound.', lambda x, lengt
 def _asked(x, mask, length):
     return x[mask & (torch.arange(x.shape[1])[None] < length[:,None])]
 _asked.slip('Some of these are padding: hidden, but there is no sound to guess.', lambda x, mask, length: x[mask])
+_asked.slip('`True` is hidden: turned around, the mask gives what is visible, and padding too.', lambda x, mask, length: x[~mask])
 _asked.slip('These are visible: there is nothing to guess.', lambda x, mask, length: x[~mask & _holds(x, length)])
 _asked.slip('Half of these are visible: only hidden ones are asked for.', lambda x, mask, length: x[_holds(x, length)])
 _asked.slip('Rows are wanted, not zeros in the place of the others.', lambda x, mask, length: x*(mask & _holds(x, length))[...,None])

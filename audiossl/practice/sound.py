@@ -10,17 +10,19 @@ import signal
 import numpy as np, torch
 from ..exercises import exercise
 
-# %% ../../nbs/85_practice_sound.ipynb #6688e59d
+# %% ../../nbs/85_practice_sound.ipynb #6834d344
 def _wave(rng, n, sd=.4): return sd*rng.standard_normal(n)
 
-@exercise('sixteen_bits', '00_audio', 'Floats become 16-bit samples; some are above 1', tol=1.,
+@exercise('sixteen_bits', '00_audio', 'Floats become 16-bit samples; some are above 1', tol=2.,
           draw=lambda rng: [np.r_[1., 1.05, -1.1, _wave(rng, 20).clip(-1, 1)]])
 def _sixteen_bits(wave):
     return np.clip(np.round(wave*32768), -32768, 32767).astype(np.int16)     # cut off before int16, which has no 32768
 _sixteen_bits.slip('A sample of 1 becomes 32768, which 16 bits do not have: it wraps around to -32768. Cut off first.',
                    lambda wave: np.round(wave*32768).astype(np.int64).astype(np.int16))
+_sixteen_bits.slip('Above 1 it wraps around, to the other end of what 16 bits can say. Cut off first.', lambda wave: (wave*32767).astype(np.int64).astype(np.int16))
 _sixteen_bits.slip('As a whole number a sample is -1, 0 or 1: multiply first.', lambda wave: wave.astype(np.int16)*32767)
-_sixteen_bits.slip('Divided by its own peak, each sound gets another level; loudness is part of a sound.', lambda wave: wave/np.abs(wave).max()*32767)
+_sixteen_bits.slip('Divided by its own peak, each sound gets another level; loudness is part of a sound.', lambda wave: np.round(wave/np.abs(wave).max()*32767).astype(np.int64))
+_sixteen_bits.slip('A sample that was 1 or more comes out beyond 32767, the highest number of 16 bits. Cut off.', lambda wave: np.round(wave*32768).astype(np.int64))
 
 @exercise('outline', '01_plot', 'Lowest and highest sample of each column',
           draw=lambda rng: [_wave(rng, (n := int(rng.integers(4, 12)))*int(rng.integers(13, 40))), n])
@@ -77,7 +79,7 @@ _tokens.slip('A rest shorter than a token is dropped, not filled up.', lambda n:
 _tokens.slip('Nearly: but only whole tokens count.', lambda n: (1+n//160)/4)
 _tokens.slip('Those are frames; four of them make a token.', lambda n: 1+n//160)
 
-# %% ../../nbs/85_practice_sound.ipynb #fa51e699
+# %% ../../nbs/85_practice_sound.ipynb #77430b89
 @exercise('floored', '10_logmel', 'Power becomes dB, with a floor for each clip', tol=1e-4,
           draw=lambda rng: [torch.from_numpy(10**(rng.uniform(-11, 3, (3,4,5)) - rng.uniform(0, 4, (3,1,1)))).float()])
 def _floored(power):
@@ -89,6 +91,8 @@ _floored.slip('The loudest point of the clip counts, not of each frame: a pause 
 _floored.slip('The loudest point of the clip counts, not of each band.', lambda power: torch.maximum(_db(power), _db(power).amax(2, keepdim=True)-80))
 _floored.slip('Power, not amplitude: 10 times the logarithm.', lambda power: torch.maximum(2*_db(power), 2*_db(power).amax((1,2), keepdim=True)-80))
 _floored.slip('And nothing more than 80 dB below the loudest point.', _db)
+_floored.slip('80 dB below the loudest point of the clip, wherever that is: here it is taken for 0 dB.', lambda power: _db(power).clamp(min=-80))
+_floored.slip('One floor is missing: nothing is below -100 dB, however quiet the clip.', lambda power: 10*torch.maximum(power, power.amax((1,2), keepdim=True)*1e-8).log10())
 
 def _judge_start(f, rng):
     starts = [f(8, 5, rng) for _ in range(800)]
@@ -109,7 +113,7 @@ _crop_start.slip('', lambda n, size, rng: round(rng.uniform(0, n-size)))
 _crop_start.slip('', lambda n, size, rng: (n-size)//2)
 _crop_start.slip('', lambda n, size, rng: rng.integers(0, n))
 
-# %% ../../nbs/85_practice_sound.ipynb #59a952bd
+# %% ../../nbs/85_practice_sound.ipynb #c8d89efa
 @exercise('pad_value', '11_crop 15_views', 'Which number stands for silence in a scaled picture?',
           draw=lambda rng: [float(rng.uniform(-100, -20)), float(rng.uniform(-90, -70)), float(rng.uniform(30, 60))])
 def _pad_value(db, low, high):
@@ -126,6 +130,7 @@ def _with_background(x, z, a):
 _with_background.slip('The mean of logarithms turns the clip down wherever the background is silent. Undo the logarithm first.', lambda x, z, a: (1-a)*x + a*z)
 _with_background.slip('The weight `a` is that of the background `z`.', lambda x, z, a: torch.log(a*x.exp() + (1-a)*z.exp()))
 _with_background.slip('The clip has a weight, too: 1-a.', lambda x, z, a: torch.log(x.exp() + a*z.exp()))
+_with_background.slip('The picture is scaled, its numbers are no decibels: undo a natural logarithm.', lambda x, z, a: 10*torch.log10((1-a)*10**(x/10) + a*10**(z/10)))
 _with_background.slip('And the logarithm of the sum: a picture is wanted.', lambda x, z, a: (1-a)*x.exp() + a*z.exp())
 
 # %% ../../nbs/85_practice_sound.ipynb #a206b5cd
