@@ -125,9 +125,9 @@ def static_page(
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>body{{margin:0}}\n{(JS/"window.css").read_text(encoding="utf-8")}</style>'
         f'<body><main id="root"></main><script type="module">\n{script}\nwindow_.render({{model: staticModel({text}), el: document.getElementById("root")}});\n</script></body></html>')
 
-# %% ../../nbs/60_explore_base.ipynb #40b7ac7e
+# %% ../../nbs/60_explore_base.ipynb #dbf1b568
 _Widget = anywidget.AnyWidget if anywidget else object
-def _trait(kind): return getattr(traitlets, kind)().tag(sync=True) if anywidget else None
+def _trait(kind, **tags): return getattr(traitlets, kind)().tag(sync=True, **tags) if anywidget else None
 
 class _Shown(_Widget):
     "How a window shows itself."
@@ -152,11 +152,27 @@ class _Shown(_Widget):
         if os.environ.get('AUDIOSSL_WINDOWS')!='static': return super()._repr_mimebundle_(**kwargs)
         return {'text/plain': f'{self!r}: run this cell for the live window', 'text/html': self.render_static()}
 
-# %% ../../nbs/60_explore_base.ipynb #92ae9fee
-class Explorer(_Shown):
+# %% ../../nbs/60_explore_base.ipynb #e40b7ed8
+class _Both(_Shown):
+    "Settings that the page and Python both change."
+    settings,changes,heard = (_trait(o, echo_update=False) for o in ('Dict','Dict','List')) # the second: what the page has changed; the third: up to which of its changes that is in the first
+    def set_state(self,
+        sync_data:dict # from the page, name -> value; `changes` holds the settings changed there, name -> (number, value)
+    ):
+        "What the page says. Of its settings only what it has changed is taken, once: it knows nothing yet of what Python has just changed."
+        said,last = sync_data.get('changes') or {}, self.__dict__.setdefault('_last', {})
+        by,new = said.get('by'),{k: (n, v) for k,(n,v) in said.get('values', {}).items() if n>last.get(said.get('by'), 0)}
+        if new:
+            last[by] = max(n for n,_ in new.values())
+            sync_data = {**sync_data, 'settings': {**self.settings, **{k: v for k,(_,v) in new.items()}}, 'heard': [by, last[by]]}
+        super().set_state(sync_data)
+        if new: self.send_state(['settings', 'heard'])
+
+# %% ../../nbs/60_explore_base.ipynb #a7d04183
+class Explorer(_Both):
     "A window; what it shows is said by `entry`, `SETTINGS` and `plot` of the classes below it."
     entry,SETTINGS,title,height = '', {}, 'Explorer', 760 # module, settings with their defaults, name, pixels of the static form
-    settings,defaults,sounds,samples,data,error = map(_trait, ('Dict','Dict','List','Bytes','Dict','Unicode'))
+    defaults,sounds,samples,data,error = map(_trait, ('Dict','List','Bytes','Dict','Unicode'))
 
     def __init__(self,
         sounds=None, # as `gather` takes them; None: a window without sounds

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { colourMap } from '../../audiossl/explore/js/colours.js';
-import { staticModel, sounds } from '../../audiossl/explore/js/explorer.js';
+import { Both, staticModel, sounds } from '../../audiossl/explore/js/explorer.js';
 import { niceTicks } from '../../audiossl/explore/js/panel.js';
 import { clipped, rms, wavBytes } from '../../audiossl/explore/js/player.js';
 
@@ -28,4 +28,23 @@ test('a model without a kernel keeps values and tells who listens', () => {
   m.on('change:a', f); m.set('a', 2); m.off('change:a', f); m.set('a', 3);
   assert.equal(heard, 1); assert.equal(m.get('a'), 3);
   assert.deepEqual([...sounds(m)[0].wave], [.5, -.5]);
+});
+test('a setting changed here and one changed in Python both stay', () => {
+  const b = new Both('a', {x: 1, y: 1});
+  b.note({x: 2, y: 1}); assert.deepEqual(b.merge({x: 1, y: 5}), {x: 2, y: 5});            // before Python has heard of it
+  assert.deepEqual(b.changes(), {by: 'a', values: {x: [1, 2]}});
+  assert.deepEqual(b.merge({x: 1, y: 6}), {x: 2, y: 6});                                  // said while ours was on its way
+  assert.deepEqual(b.merge({x: 2, y: 6}, ['a', 1]), {x: 2, y: 6}); assert.deepEqual(b.changes().values, {});
+});
+test('of two changes of a setting the later one stays', () => {
+  const b = new Both('a', {x: 1});
+  b.note({x: 2}); assert.deepEqual(b.merge({x: 5}), {x: 5}); assert.deepEqual(b.changes().values, {});   // Python's, before ours was sent
+  b.note({x: 3}); b.changes(); assert.deepEqual(b.merge({x: 7}), {x: 3});                 // they cross: Python hears ours last
+  assert.deepEqual(b.merge({x: 3}, ['a', 2]), {x: 3}); assert.deepEqual(b.merge({x: 8}, ['a', 2]), {x: 8});
+});
+test('what Python repeats does not undo what came after it', () => {
+  const b = new Both('a', {x: 1});
+  b.note({x: 2}); b.changes(); b.note({x: 3});
+  assert.deepEqual(b.merge({x: 2}, ['a', 1]), {x: 3}); assert.deepEqual(b.changes().values, {x: [2, 3]});
+  assert.deepEqual(b.merge({x: 2}, ['another page', 9]), {x: 3}); assert.deepEqual(b.merge({x: 3}, ['a', 2]), {x: 3}); assert.deepEqual(b.changes().values, {});
 });

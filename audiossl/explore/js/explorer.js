@@ -1,5 +1,6 @@
 // What every window shares: controls by mouse and keys, one paint for many events, an error line, Copy as Python, light and dark, and the
-// data-* attributes of the root: rev (paints so far), ms (from the last input to its paint), hash (of what is drawn), state (idle, busy, error).
+// data-* attributes of the root: rev (paints so far), ms (from the last input to its paint), hash (of what is drawn), state (idle, busy, error),
+// unheard (settings changed here of which Python has not said that it heard).
 // `model` is anywidget's, or `staticModel` where there is no kernel.
 
 export function el(tag, props = {}, ...children) {      // an element; text is always text, never markup
@@ -17,10 +18,35 @@ export function el(tag, props = {}, ...children) {      // an element; text is a
 let count = 0;                                          // for ids: no two windows of a page share one, each has a module of its own
 const page = Math.random().toString(36).slice(2, 8), newId = () => `ax-${page}-${++count}`;
 
+// Settings are changed here and in Python. Each stands for itself: a change of one never undoes another. Of two changes of the same one the
+// later stays; where they cross on the way, the page's does, which Python hears last. For that a change has a number, until Python says that
+// it has heard it.
+export class Both {
+  constructor(by, settings) { this.by = by; this.seen = this.theirs = settings; this.mine = {}; this.told = {}; this.count = 0; }
+  same(a, b) { return JSON.stringify(a) === JSON.stringify(b); }
+  note(settings) {                                      // changed here
+    for (const [k, value] of Object.entries(settings)) if (!this.same(value, this.seen[k])) this.mine[k] = {n: ++this.count, value, sent: false};
+    this.seen = settings;
+  }
+  changes() {                                           // what Python is to hear: name -> [number, value]
+    for (const [k, m] of Object.entries(this.mine)) { m.sent = true; this.told[k] = m.value; }
+    return {by: this.by, values: Object.fromEntries(Object.entries(this.mine).map(([k, m]) => [k, [m.n, m.value]]))};
+  }
+  merge(theirs, [by, last] = []) {                      // `theirs`: said by Python when it had heard change `last` of the page `by`
+    for (const [k, m] of Object.entries(this.mine)) {
+      const later = !m.sent && !this.same(theirs[k], this.theirs[k]) && !this.same(theirs[k], this.told[k]);
+      if (later || by === this.by && m.n <= last) delete this.mine[k];
+    }
+    this.theirs = theirs;
+    return this.seen = {...theirs, ...Object.fromEntries(Object.entries(this.mine).map(([k, m]) => [k, m.value]))};
+  }
+}
+
 export class Explorer {
   constructor({model, el: parent}, {testid, title, tries = [], height}) {
     this.model = model; this.rev = 0; this.fields = {}; this.faults = {}; this.ends = [];
     this.defaults = model.get('defaults') ?? {}; this.settings = {...this.defaults, ...model.get('settings')};
+    this.both = new Both(newId(), this.settings);
     this.root = el('section', {className: 'ax', 'data-lm-suppress-shortcuts': 'true', dataset: {testid, rev: 0, ms: '', hash: '', state: 'busy'}, 'aria-label': title, role: 'group'});
     this.actions = el('div', {className: 'ax-actions'});
     this.stage = el('div', {className: 'ax-stage'});
@@ -34,7 +60,7 @@ export class Explorer {
     this.root.addEventListener('keydown', e => e.stopPropagation());          // keys inside are the window's: a notebook around it has plans with arrows
     parent.append(this.root);
     this.themed();
-    this.listen('settings', () => this.adopt(model.get('settings')));
+    for (const k of ['settings', 'heard']) this.listen(k, () => this.adopt(model.get('settings')));
     this.listen('error', () => { this.failed('python', model.get('error')); });
     this.failed('python', model.get('error') ?? '');
     const resized = new ResizeObserver(() => { if (this.root.clientWidth !== this.wide) this.schedule(); });
@@ -49,15 +75,16 @@ export class Explorer {
   // --- talking to Python
   listen(key, f) { this.model.on(`change:${key}`, f); this.ends.push(() => this.model.off(`change:${key}`, f)); }
   adopt(settings) {                                     // settings that came from Python
-    const next = {...this.defaults, ...settings};
+    const next = this.both.merge({...this.defaults, ...settings}, this.model.get('heard')); this.waits();
     if (Object.keys({...next, ...this.settings}).every(k => JSON.stringify(next[k]) === JSON.stringify(this.settings[k]))) return;
     this.settings = next; this.show(); this.schedule();
   }
+  waits() { this.root.dataset.unheard = this.model.isStatic ? 0 : Object.keys(this.both.mine).length; }
   get(key) { return this.settings[key]; }
   set(key, value, since = performance.now()) {
-    this.settings = {...this.settings, [key]: value};
+    this.settings = {...this.settings, [key]: value}; this.both.note(this.settings); this.waits();
     this.show(key); clearTimeout(this.saving);
-    const save = () => { this.saving = null; this.model.set('settings', this.settings); this.model.save_changes(); };
+    const save = () => { this.saving = null; this.model.set('changes', this.both.changes()); this.model.save_changes(); };
     if (this.asks?.includes(key) && !this.model.isStatic) this.request(since, save);
     else { this.schedule(since); this.saving = setTimeout(save, 120); }
   }
@@ -89,7 +116,8 @@ export class Explorer {
   }
   paint() {
     this.due = null; this.wide = this.root.clientWidth;
-    if (!this.wide || this.ended) return;               // not on the screen: painted when it comes back
+    if (this.ended) return;
+    if (!this.wide) { setTimeout(() => { if (this.root.clientWidth && !this.wide) this.schedule(); }, 100); return; }   // not on the screen: painted when it comes back, be it for a moment only
     const since = this.since; this.since = null; this.ink = this.inks();
     try { this.shown = this.compute() ?? this.shown; this.failed('paint', ''); }
     catch (e) { this.failed('paint', e.message); }
