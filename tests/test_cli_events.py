@@ -8,19 +8,9 @@ from audiossl.downstream.decoding import Exam, Scores, read_durations, read_scor
 SED = Path(os.environ.get('AUDIOSSL_GOLDEN_SED', Path(__file__).parent/'data'/'sed'))
 THREE = SED/'scores.npz', SED/'ground_truth.tsv', SED/'durations.tsv'
 
-@pytest.fixture
-def typed(capsys):
-    "The command in this process: (exit code, output, lines of complaint)"
-    from audiossl.cli_events import main
-    def run(*words):
-        with pytest.raises(SystemExit) as e: main(['evaluate-events', *map(str, words)])
-        out = capsys.readouterr()
-        return e.value.code, out.out, out.err.splitlines()
-    return run
-
 @pytest.mark.parametrize('window,v', [(1,'raw'), (7,'med7')])
 def test_golden_figures(typed, tmp_path, window, v):
-    code,out,err = typed(*THREE, '--window', window, '--json', tmp_path/'a.json', '--markdown', tmp_path/'a.md', '--threads', 2)
+    code,out,err = typed('evaluate-events', *THREE, '--window', window, '--json', tmp_path/'a.json', '--markdown', tmp_path/'a.md', '--threads', 2)
     assert (code,err)==(0,[])
     r,want = json.loads((tmp_path/'a.json').read_text()),json.loads((SED/'results.json').read_text()); m = r['metrics']
     for k,o in want['psds'][v].items():
@@ -29,7 +19,7 @@ def test_golden_figures(typed, tmp_path, window, v):
                 ('intersection_f1', want['intersection_based'][v]['dtc0.5_gtc0.5']['sed_scores_eval'])):
         assert m[k]['macro']==pytest.approx(o['macro_f1'], abs=1e-6) and m[k]['micro']==pytest.approx(o['micro_f1'], abs=1e-6)
     assert (r['clips'], r['empty_clips'], r['events'], r['classes'], r['never'], r['window'][0])==(10, 1, 67, 10, [], window)
-    for text in (out, (tmp_path/'a.md').read_text()):
+    for text in ('\n'.join(out), (tmp_path/'a.md').read_text()):
         for k in NAMES.values(): assert k in text
         for k in ('psds1','psds2'): assert f'{m[k]["exact"]:.4f}' in text
         assert '10 clips (1 without events), 0.0278 h, 67 events of 10 classes' in text and '2.78 of a class in this set' in text
@@ -40,7 +30,7 @@ def test_the_installed_way_in_a_process_of_its_own(tmp_path):
     assert r.returncode==0 and '0.3801' in r.stdout and r.stderr=='' and list(tmp_path.iterdir())==[]
 
 def test_a_window_for_each_class_and_a_threshold(typed, tmp_path):
-    code,_,_ = typed(*THREE, '--window', ','.join(['1']*5+['7']*5), '--threshold', .3, '--json', tmp_path/'a.json')
+    code,_,_ = typed('evaluate-events', *THREE, '--window', ','.join(['1']*5+['7']*5), '--threshold', .3, '--json', tmp_path/'a.json')
     r = json.loads((tmp_path/'a.json').read_text())
     assert code==0 and r['window']==[1]*5+[7]*5 and r['threshold']==.3
 
@@ -60,15 +50,15 @@ def test_what_never_occurs_is_named_and_plain_values_only():
     ((*THREE, '--tail', 'keep'), "'drop' or 'count'"), ((*THREE, '--threads', 0), '--threads 0'),
 ])
 def test_one_line_for_each_mistake(typed, words, say):
-    code,_,err = typed(*words)
+    code,_,err = typed('evaluate-events', *words)
     assert code==1 and len(err)==1 and say in err[0]
 
 def test_a_wrong_row_is_named(typed, tmp_path):
     text = THREE[1].read_text().splitlines()
     (tmp_path/'t.tsv').write_text('\n'.join([*text[:3], text[3].replace('Dog','Cow'), *text[4:]])+'\n')
-    code,_,err = typed(THREE[0], tmp_path/'t.tsv', THREE[2])
+    code,_,err = typed('evaluate-events', THREE[0], tmp_path/'t.tsv', THREE[2])
     assert code==1 and len(err)==1 and 't.tsv: row 3, clip_00.wav: Cow' in err[0]
     (tmp_path/'t.tsv').write_text('\n'.join([*text, text[3]])+'\n')
-    code,_,err = typed(THREE[0], tmp_path/'t.tsv', THREE[2])
+    code,_,err = typed('evaluate-events', THREE[0], tmp_path/'t.tsv', THREE[2])
     assert code==1 and f't.tsv: row {len(text)}, clip_00.wav: Dog overlaps' in err[0]
-    assert typed(THREE[0], tmp_path/'t.tsv', THREE[2], '--merge')[0]==0
+    assert typed('evaluate-events', THREE[0], tmp_path/'t.tsv', THREE[2], '--merge')[0]==0

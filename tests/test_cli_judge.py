@@ -180,7 +180,7 @@ def test_each_kind_of_work_has_a_clock_of_its_own(monkeypatch):
     "the rate of the second split is not that of all the time since the start; a slow count has none"
     import io
     from audiossl import cli_data
-    now = [0.]; monkeypatch.setattr(cli_data.time, 'monotonic', lambda: now[0]); out = io.StringIO(); monkeypatch.setattr(cli_data.console, 'file', out); monkeypatch.setattr(cli_data.console, '_force_terminal', False)
+    now = [0.]; monkeypatch.setattr(cli_data.time, 'monotonic', lambda: now[0]); out = io.StringIO(); monkeypatch.setattr(cli_data.console, '_file', out); monkeypatch.setattr(cli_data.console, '_force_terminal', False)
     with cli_data.counting(10) as show:
         for done,at,what in ((0,0,'train clips'), (200,20,'train clips'), (0,100,'test clips'), (300,110,'test clips'), (1,120,'rates'), (2,140,'rates')):
             now[0] = at; show(dict(done=done, inputs=400, skipped=0, new=done, what=what))

@@ -13,16 +13,6 @@ def sounds(tmp_path_factory):
     for n in NAMES: shutil.copy(example(n), d/f'below/{n} [x].ogg')          # names with what a terminal may take for markup
     return d
 
-@pytest.fixture
-def typed(capsys):
-    "The command in this process: (exit code, lines of output, lines of complaint)"
-    from audiossl.cli_train import main
-    def run(*words):
-        with pytest.raises(SystemExit) as e: main([str(o) for o in words])
-        out = capsys.readouterr()
-        return e.value.code, out.out.splitlines(), out.err.splitlines()
-    return run
-
 def start(*words, **kw):
     "The installed command in a process of its own"
     return subprocess.Popen([Path(sys.executable).parent/'audiossl', *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -104,13 +104,8 @@ def test_names_survive_a_tar(tmp_path):
     assert all(list_tar(t) for t in tars)
     assert sorted(get_dataset('webdataset').creator(tmp_path/'out').keys)==sorted(keys)
 
-def test_the_command(tmp_path, capsys):
-    from audiossl.cli_data import main
+def test_the_command(tmp_path, typed):
     from audiossl.standins import write_standin
-    def typed(*words):
-        with pytest.raises(SystemExit) as e: main([str(o) for o in words])
-        out = capsys.readouterr()
-        return e.value.code, out.out.splitlines(), out.err.splitlines()
     store,out = tmp_path/'store',tmp_path/'out'
     prepare_store('fsd50k', write_standin('fsd50k', tmp_path/'source', clips=3), store, processes=0)
     code,said,err = typed('export', store, out, '--per-shard', 2)

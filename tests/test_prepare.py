@@ -522,15 +522,6 @@ def test_a_small_disk(worker, clean, tmp_path):
 
 # --- the command
 
-@pytest.fixture
-def typed(capsys):
-    from audiossl.cli_data import main
-    def run(*words):
-        with pytest.raises(SystemExit) as e: main([str(o) for o in words])
-        out = capsys.readouterr()
-        return e.value.code, out.out.splitlines(), out.err.splitlines()
-    return run
-
 def test_exit_codes(typed, folder, folder_clean, tmp_path):
     src,store = tmp_path/'src',tmp_path/'store'; shutil.copytree(folder, src)
     assert typed('prepare', 'audiofolder', src, store, '--per-shard', 5, '--processes', 0)[0]==0

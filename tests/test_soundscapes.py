@@ -188,19 +188,10 @@ def test_bad_words(bank, tmp_path, kw, said):
 
 # --- the command
 
-@pytest.fixture
-def typed(capsys):
-    from audiossl.cli_data import main
-    def run(*words):
-        with pytest.raises(SystemExit) as e: main([str(o) for o in words])
-        out = capsys.readouterr()
-        return e.value.code, out.out, out.err.splitlines()
-    return run
-
 def test_command(typed, mine, tmp_path):
     few = [w for k,v in FEW.items() for w in ('--option', f'{k}={v}')]
     assert typed('prepare', 'soundscapes', mine, tmp_path/'s', *few, '--dry-run')[0]==0 and not (tmp_path/'s').exists()
-    code,out,err = typed('prepare', 'soundscapes', mine, tmp_path/'s', *few, '--option', 'snr_db=[6,30]'); assert (code,err)==(0,[]) and '26 scenes' in out
+    code,out,err = typed('prepare', 'soundscapes', mine, tmp_path/'s', *few, '--option', 'snr_db=[6,30]'); assert (code,err)==(0,[]) and '26 scenes' in ' '.join(out)
     assert json.loads((tmp_path/'s/metadata/soundscapes.json').read_text())['snr_db']==[6,30]
     assert typed('prepare', 'desed', tmp_path/'s', tmp_path/'store', '--processes', '0')[0]==0
     a,b = read_soundscapes(tmp_path/'s', 'test'),desed(tmp_path/'store', 'test')
